@@ -1,0 +1,64 @@
+"""The command ``cloome``: one sub-command per stage, and a few for people. Only this module knows all stages."""
+
+import argparse
+import importlib
+import logging
+import sys
+
+from cloome import __version__
+from cloome.errors import CloomeError
+
+# Sub-command -> (module with add_arguments and run, what it does). Modules load on use: not every environment
+# holds what every stage needs.
+COMMANDS = {
+    "simulate": ("cloome.simulate.command", "write a simulated archive site (the demo's screen)"),
+    "download": ("cloome.download.command", "fetch one file of the table of sources"),
+    "images": ("cloome.images.command", "turn one plate's images into its 8-bit store"),
+    "molecules": ("cloome.molecules.command", "write the molecules and the index of all fields"),
+    "split": ("cloome.molecules.split_command", "write one split into train, validation and test"),
+    "train": ("cloome.train.command", "train one model"),
+    "embed": ("cloome.embed.command", "export image and molecule embeddings"),
+    "evaluate": ("cloome.evaluate.command", "run every benchmark on one run's embeddings"),
+    "table": ("cloome.report.table_command", "collect one of the paper's tables over all runs"),
+    "report": ("cloome.report.command", "write the report page"),
+    "query": ("cloome.query.command", "find images for a structure, or structures for an image"),
+    "encode": ("cloome.query.encode_command", "embed structures or plates with a trained model"),
+    "config": ("cloome.config_command", "check a configuration, or write the schema and reference page"),
+}
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run a sub-command; return 0, or 1 after a line that says what is wrong and what to do."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr, force=True
+    )
+    words = sys.argv[1:] if words is None else words
+    parser, chosen = _parser(words)
+    arguments = parser.parse_args(words)
+    try:
+        chosen.run(arguments)
+    except CloomeError as error:
+        print(f"cloome {words[0]}: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno is None:
+            raise
+        print(f"cloome {words[0]}: {error.strerror}: {error.filename or 'while writing'}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser(words: list[str]):
+    """The parser, with the arguments of the one sub-command that is asked for."""
+    parser = argparse.ArgumentParser(prog="cloome", description="Cell Painting images and structures in one space.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    chosen = None
+    for name, (module, what) in COMMANDS.items():
+        command = commands.add_parser(name, help=what, description=what.capitalize() + ".")
+        if words[:1] == [name]:
+            chosen = importlib.import_module(module)
+            chosen.add_arguments(command)
+    return parser, chosen

@@ -1,0 +1,98 @@
+"""Writing so that a file is whole or absent, and reading so that a wrong file is named as such."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import pandas as pd
+
+from cloome.errors import FormatError
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` on success, remove it on failure."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The same name each time, so that what a killed process left behind is overwritten by the next.
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def create_h5(path: str | Path, kind: str, version: int) -> Iterator[h5py.File]:
+    """Open a new HDF5 file of a `kind` and `version` that appears under `path` only when complete."""
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        yield file
+        file.attrs["kind"] = kind
+        file.attrs["version"] = version
+
+
+@contextmanager
+def open_h5(path: str | Path, kind: str, version: int) -> Iterator[h5py.File]:
+    """Open an HDF5 file for reading.
+
+    Raises
+    ------
+    FormatError
+        If the file is missing, truncated, of another kind or of another version.
+    """
+    if not Path(path).is_file():
+        raise FormatError(f"{path}: no such file; run the stage that writes it (cloome --help lists them)")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise FormatError(f"{path}: truncated or not HDF5; delete it and run its stage again") from error
+    with file:
+        found = (str(file.attrs.get("kind", "nothing")), int(file.attrs.get("version", 0)))
+        if found != (kind, version):
+            raise FormatError(
+                f"{path}: holds {found[0]} version {found[1]}, expected {kind} version {version}; "
+                "delete it and run its stage again"
+            )
+        yield file
+
+
+def write_csv(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a table without its row numbers; the file is whole or absent."""
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def read_csv(path: str | Path, columns: list[str], **options) -> pd.DataFrame:
+    """Read a CSV, or a TSV by its name's ending, that must have certain columns.
+
+    Parameters
+    ----------
+    path : path
+        The file; it may be compressed.
+    columns : list of str
+        Columns that must be there; others are kept too.
+    **options
+        Passed on to `pandas.read_csv`.
+
+    Raises
+    ------
+    FormatError
+        If the file is missing, cannot be parsed, or lacks a column; the message names what it has.
+    """
+    separator = "\t" if ".tsv" in Path(path).name else ","
+    try:
+        table = pd.read_csv(path, sep=separator, **options)
+    except FileNotFoundError as error:
+        raise FormatError(f"{path}: no such file") from error
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise FormatError(f"{path}: not a readable table: {error}") from error
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise FormatError(
+            f"{path}: no column {', '.join(missing)}; it has {', '.join(map(str, table.columns[:20]))}. "
+            "Name the right columns in the configuration"
+        )
+    return table

@@ -1,0 +1,133 @@
+"""What was put into each well: the well profiles' metadata of GigaDB 100351, and LoadData tables.
+
+Both give the same table: plate, well, role ('treated' or 'mock'), compound, concentration (mmol/l), batch.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cloome.config import ArchiveScreen, LoadDataScreen
+from cloome.data.files import read_csv
+from cloome.errors import FormatError
+
+COLUMNS = ["plate", "well", "role", "compound", "concentration", "batch"]
+TREATED, MOCK = "treated", "mock"
+
+
+def normal_well(well: str) -> str:
+    """``a1``, ``A01`` and ``A1`` are well A01; 1536-well rows such as AA01 stay as they are."""
+    match = re.fullmatch(r"([A-Za-z]{1,2})0*(\d{1,2})", str(well).strip())
+    if not match:
+        raise FormatError(f"{well!r} is not a well; write a row letter and a column number, as in B07")
+    return f"{match[1].upper()}{int(match[2]):02d}"
+
+
+def plate_names(screen: ArchiveScreen | LoadDataScreen) -> list[str]:
+    """The plates of a screen: from the configuration, the file it names, or the LoadData table."""
+    if screen.kind == "load_data":
+        table = read_csv(screen.load_data, ["Metadata_Plate"], usecols=["Metadata_Plate"], dtype=str)
+        return sorted(table["Metadata_Plate"].unique())
+    if isinstance(screen.plates, list):
+        return screen.plates
+    try:
+        names = Path(screen.plates).read_text(encoding="utf-8").split()
+    except OSError as error:
+        raise FormatError(f"{screen.plates}: {error.strerror}; screen.plates is a list or a file of ids") from None
+    return names
+
+
+def read_profiles(path: str | Path) -> pd.DataFrame:
+    """Read the well metadata of ``mean_well_profiles.csv`` (FACTS 5.2); its features are not loaded."""
+    names = {
+        "plate": "Metadata_Plate",
+        "well": "Metadata_Well",
+        "role": "Metadata_ASSAY_WELL_ROLE",
+        "compound": "Metadata_broad_sample",
+        "concentration": "Metadata_mmoles_per_liter",
+    }
+    table = read_csv(
+        path,
+        list(names.values()),
+        usecols=lambda column: column.startswith("Metadata_"),
+        dtype={"Metadata_Plate": str, "Metadata_broad_sample": str, "Metadata_ASSAY_WELL_ROLE": str},
+    )
+    wells = pd.DataFrame({new: table[old] for new, old in names.items()})
+    wells["compound"] = wells["compound"].fillna("")
+    wells["batch"] = table.get("Metadata_Plate_Map_Name", "")
+    return _checked(wells, path)
+
+
+def read_quality(path: str | Path) -> pd.DataFrame:
+    """Read the flags of ``qc.csv`` (FACTS 5.2): plate, well, site, is_blurry, is_saturated."""
+    columns = {
+        "plate": "Image_Metadata_Plate",
+        "well": "Well",
+        "site": "Site",
+        "is_blurry": "isBlurry",
+        "is_saturated": "isSaturated",
+    }
+    table = read_csv(path, [])
+    # The published files and later copies differ in the prefix of Well and Site.
+    found = {
+        new: next((c for c in (old, f"Image_Metadata_{old}", f"Metadata_{old}") if c in table.columns), None)
+        for new, old in columns.items()
+    }
+    missing = [columns[new] for new, old in found.items() if old is None]
+    if missing:
+        raise FormatError(f"{path}: no column {', '.join(missing)}; it has {', '.join(table.columns)}")
+    flags = pd.DataFrame({new: table[old] for new, old in found.items()})
+    flags["plate"] = flags["plate"].astype(str)
+    flags["well"] = flags["well"].map(normal_well)
+    for flag in ("is_blurry", "is_saturated"):
+        flags[flag] = flags[flag].astype(float).fillna(0).astype(bool)
+    return flags
+
+
+def read_load_data(screen: LoadDataScreen) -> pd.DataFrame:
+    """Read a LoadData CSV: one row per field, with the well columns, ``site`` and one ``path_{channel}`` each."""
+    file, folder = Path(screen.load_data), Path(screen.load_data).parent
+    images = {channel: (f"PathName_Orig{channel}", f"FileName_Orig{channel}") for channel in screen.channels}
+    optional = [c for c in (screen.role_column, screen.batch_column, screen.concentration_column) if c]
+    needed = ["Metadata_Plate", "Metadata_Well", screen.compound_column, *optional]
+    table = read_csv(file, [*needed, *(column for pair in images.values() for column in pair)], dtype=str)
+    compound = table[screen.compound_column].fillna("")
+    fields = pd.DataFrame(
+        {
+            "plate": table["Metadata_Plate"],
+            "well": table["Metadata_Well"],
+            "role": table[screen.role_column] if screen.role_column else compound.map(lambda c: TREATED if c else MOCK),
+            "compound": compound,
+            "concentration": _numbers(table, screen.concentration_column, file)
+            if screen.concentration_column
+            else np.nan,
+            "batch": table[screen.batch_column] if screen.batch_column else "",
+            "site": _numbers(table, "Metadata_Site", file) if "Metadata_Site" in table else 1,
+        }
+    )
+    for channel, (path_name, file_name) in images.items():
+        fields[f"path_{channel}"] = [
+            str(folder / str(path) / str(name)) if pd.notna(name) else ""
+            for path, name in zip(table[path_name].fillna(""), table[file_name], strict=True)
+        ]
+    return _checked(fields, file)
+
+
+def _numbers(table: pd.DataFrame, column: str, path: str | Path) -> pd.Series:
+    numbers = pd.to_numeric(table[column], errors="coerce")
+    strange = table.loc[numbers.isna() & table[column].notna(), column]
+    if len(strange):
+        raise FormatError(f"{path}: column {column} holds {strange.iloc[0]!r}; write a plain number")
+    return numbers
+
+
+def _checked(wells: pd.DataFrame, path: str | Path) -> pd.DataFrame:
+    wells["plate"] = wells["plate"].astype(str)
+    wells["well"] = wells["well"].map(normal_well)
+    wells["batch"] = wells["batch"].fillna("").astype(str)
+    strange = sorted(set(wells["role"].dropna()) - {TREATED, MOCK})
+    if strange or wells["role"].isna().any():
+        raise FormatError(f"{path}: role {strange or 'missing'}; each well is either 'treated' or 'mock'")
+    return wells
