@@ -1,0 +1,1 @@
+"""The stage download: fetches plate archives, compound tables, labels and published weights."""
