@@ -1,0 +1,70 @@
+"""The compound table of a screen, with names and mechanisms of action."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from cloome.config import ArchiveScreen, LoadDataScreen
+from cloome.data.files import read_csv
+
+COLUMNS = ["compound", "smiles", "name", "mechanism"]
+
+
+def read_compounds(screen: ArchiveScreen | LoadDataScreen, resources: Path | None) -> pd.DataFrame:
+    """Read the compounds that a screen's wells refer to.
+
+    Parameters
+    ----------
+    screen : ArchiveScreen or LoadDataScreen
+        Where the tables are and what their columns mean.
+    resources : Path or None
+        Folder with ``compounds.csv`` and ``mechanisms.csv`` of an ArchiveScreen; None for a LoadDataScreen.
+
+    Returns
+    -------
+    DataFrame
+        compound, smiles, name, mechanism (text; empty where not known; several mechanisms are sorted and separated
+        by ``|``). One row per row of the table: an id may stand in it twice.
+
+    Raises
+    ------
+    FormatError
+        If a table is missing or lacks a column.
+    """
+    columns = screen.compounds
+    table = _texts(_compound_file(screen, resources), [columns.id, columns.smiles, columns.name, columns.mechanism])
+    compounds = pd.DataFrame({"compound": table[columns.id], "smiles": table[columns.smiles]})
+    compounds["name"] = table[columns.name] if columns.name else ""
+    known = [_pairs(table, columns.id, columns.mechanism)] if columns.mechanism else []
+    if screen.kind == "archives" and screen.mechanisms:
+        named = screen.mechanisms
+        table = _texts(resources / "mechanisms.csv", [named.id, named.mechanism])
+        known.append(_pairs(table, named.id, named.mechanism))
+    mechanism = join_mechanisms(pd.concat(known)) if known else pd.Series(dtype=str)
+    compounds["mechanism"] = [mechanism.get(compound, "") for compound in compounds["compound"]]
+    return compounds[COLUMNS]
+
+
+def join_mechanisms(pairs: pd.DataFrame, key: str = "compound") -> pd.Series:
+    """Mechanisms by compound (or another key): each once, sorted, separated by ``|``; none is no entry."""
+    single = pairs.assign(mechanism=pairs["mechanism"].str.split("|")).explode("mechanism")
+    single["mechanism"] = single["mechanism"].str.strip()
+    single = single[single["mechanism"] != ""].drop_duplicates().sort_values("mechanism")
+    return single.groupby(key)["mechanism"].agg("|".join)
+
+
+def _compound_file(screen: ArchiveScreen | LoadDataScreen, resources: Path | None) -> Path:
+    return resources / "compounds.csv" if screen.kind == "archives" else Path(screen.compounds.path)
+
+
+def _texts(path: Path, columns: list[str | None]) -> pd.DataFrame:
+    """Columns of a table as stripped text; empty cells are empty text."""
+    # One column may serve twice: a name for people can be the id as well.
+    needed = list(dict.fromkeys(column for column in columns if column))
+    # Compound names such as NA are names here, not missing values.
+    table = read_csv(path, needed, dtype=str, keep_default_na=False)[needed]
+    return table.apply(lambda column: column.str.strip())
+
+
+def _pairs(table: pd.DataFrame, id_column: str, mechanism_column: str) -> pd.DataFrame:
+    return pd.DataFrame({"compound": table[id_column], "mechanism": table[mechanism_column]})
