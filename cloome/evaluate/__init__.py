@@ -1,0 +1,1 @@
+"""Stage evaluate: every benchmark, baseline and control on one run's embeddings."""

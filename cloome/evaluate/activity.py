@@ -1,0 +1,72 @@
+"""Probing of the activity labels: the trained embedding, the baselines, and labels shuffled among molecules."""
+
+import logging
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import scipy.sparse
+
+from cloome.config import Evaluate
+from cloome.data.labels import ROWS, Labels
+from cloome.errors import FormatError
+from cloome.evaluate.draws import stream
+from cloome.evaluate.features import CLOOME, baselines
+from cloome.evaluate.probing import COLUMNS, probe
+from cloome.evaluate.samples import Samples
+from cloome.evaluate.tables import DECIMALS
+
+log = logging.getLogger(__name__)
+
+TABLE_COLUMNS = ["features", "labels", "task", "assay", *COLUMNS[1:]]
+
+
+def activity_table(samples: Samples, labels: Labels | None, settings: Evaluate) -> pd.DataFrame:
+    """Probe every assay; one row per features, labels (true or shuffled) and task.
+
+    ``shuffled`` permutes the rows of the label matrix among the labelled molecules of this screen; its AUC must sit
+    at 0.5 where no molecule stands in two parts of the split.
+
+    Returns
+    -------
+    DataFrame
+        features, labels, task, assay, and the columns of `cloome.evaluate.probing.probe`; without rows, and with a
+        line in the log, where there is nothing to probe.
+
+    Raises
+    ------
+    FormatError
+        If a molecule has two rows of labels.
+    """
+    if not settings.probing or labels is None:
+        log.info("no probing: %s", "no labels are given" if settings.probing else "evaluate.probing is false")
+        return pd.DataFrame(columns=TABLE_COLUMNS)
+    if len(set(labels.inchikey)) < len(labels.inchikey):
+        raise FormatError(f"{ROWS} names a molecule twice; merge its rows of the label matrix")
+    label_row = pd.Index(labels.inchikey).get_indexer(pd.Index(samples.inchikey))
+    labelled = np.flatnonzero(label_row >= 0)
+    log.info("probing: %d of %d molecules have labels", len(labelled), len(label_row))
+    if len(labelled) == 0:
+        return pd.DataFrame(columns=TABLE_COLUMNS)
+    images = np.flatnonzero(label_row[samples.molecule_of] >= 0)
+    return pd.concat(_tables(samples, labels, label_row, images, settings), ignore_index=True)[TABLE_COLUMNS].round(
+        DECIMALS
+    )
+
+
+def _tables(
+    samples: Samples, labels: Labels, label_row: np.ndarray, images: np.ndarray, settings: Evaluate
+) -> Iterator[pd.DataFrame]:
+    shuffled = label_row.copy()
+    known = label_row >= 0
+    shuffled[known] = stream(settings.seed, "shuffled labels").permutation(label_row[known])
+    part = samples.table["part"].to_numpy()[images]
+    sets = [(CLOOME, "true", samples.image), (CLOOME, "shuffled", samples.image)]
+    sets += [(name, "true", values) for name, values in baselines(samples).items()]
+    for features, kind, values in sets:
+        rows = label_row if kind == "true" else shuffled
+        matrix: scipy.sparse.csr_matrix = labels.matrix[rows[samples.molecule_of[images]]]
+        table = probe(values[images], matrix, part, settings.minimum_labels)
+        log.info("probing %s, %s labels: mean AUC %.3f over %d assays",
+                 features, kind, table["test_auc"].mean(), table["test_auc"].notna().sum())  # fmt: skip
+        yield table.assign(features=features, labels=kind, assay=labels.assay)

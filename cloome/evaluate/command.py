@@ -1,0 +1,70 @@
+"""``cloome evaluate``: every benchmark and control on one run's embeddings."""
+
+import argparse
+import logging
+from pathlib import Path
+
+import pandas as pd
+
+from cloome.config import Evaluate
+from cloome.config_files import load_config
+from cloome.data.embeddings import read_embeddings
+from cloome.data.files import write_csv
+from cloome.data.index import read_index
+from cloome.data.labels import Labels, read_labels
+from cloome.data.molecules import read_molecules
+from cloome.data.splits import read_split
+from cloome.evaluate.activity import activity_table
+from cloome.evaluate.replicate_wells import replicate_wells_table
+from cloome.evaluate.retrieval import retrieval_table
+from cloome.evaluate.samples import Samples, align
+from cloome.evaluate.zero_shot import mechanism_table, molecule_table
+
+log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("--config", nargs="+", required=True, help="configuration; later files override earlier ones")
+    parser.add_argument("--embeddings", required=True, metavar="H5", help="embeddings, from `cloome embed`")
+    parser.add_argument("--index", required=True, metavar="PARQUET", help="index, from `cloome molecules`")
+    parser.add_argument("--molecules", required=True, metavar="H5", help="molecules, from `cloome molecules`")
+    parser.add_argument("--split", required=True, metavar="CSV", help="the split that the model was trained on")
+    parser.add_argument("--labels", metavar="DIR", help="folder with the activity labels, for probing")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the five tables")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Write retrieval.csv, zero_shot_molecule.csv, zero_shot_mechanism.csv, replicate_wells.csv and probing.csv."""
+    settings = load_config(arguments.config).evaluate
+    samples = align(
+        read_index(arguments.index),
+        read_embeddings(arguments.embeddings),
+        read_molecules(arguments.molecules),
+        read_split(arguments.split),
+    )
+    labels = read_labels(arguments.labels) if arguments.labels else None
+    for name, table in evaluate(samples, labels, settings).items():
+        write_csv(table, arguments.out / f"{name}.csv")
+        log.info("%s: %d rows", name, len(table))
+
+
+def evaluate(samples: Samples, labels: Labels | None, settings: Evaluate) -> dict[str, pd.DataFrame]:
+    """All benchmarks by name; one that does not apply has a header only, and the log says why.
+
+    Parameters
+    ----------
+    samples : Samples
+        Images, molecules and the split, aligned.
+    labels : Labels or None
+        Activity labels, for probing.
+    settings : Evaluate
+        Intervals, pools, seeds.
+    """
+    return {
+        "retrieval": retrieval_table(samples, settings),
+        "zero_shot_molecule": molecule_table(samples, settings),
+        "zero_shot_mechanism": mechanism_table(samples, settings),
+        "replicate_wells": replicate_wells_table(samples, settings),
+        "probing": activity_table(samples, labels, settings),
+    }

@@ -1,0 +1,84 @@
+"""What the benchmarks work on: images, their embeddings, molecules and parts of the split, row by row."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import scipy.sparse
+
+from cloome.data.embeddings import Embeddings
+from cloome.data.molecules import Molecules
+from cloome.data.splits import part_of
+from cloome.errors import FormatError
+
+TRAIN, TEST = "train", "test"
+
+
+@dataclass(frozen=True)
+class Samples:
+    """All images that show a molecule, sorted by sample key, and these molecules, sorted by InChIKey."""
+
+    table: pd.DataFrame  # (N rows) the columns of the index, and part
+    image: np.ndarray  # float32 (N, D), unit length
+    molecule_of: np.ndarray  # int64 (N,): row of the image's molecule in `molecule`
+    inchikey: np.ndarray  # str (M,)
+    molecule: np.ndarray  # float32 (M, D), unit length
+    mechanisms: scipy.sparse.csr_matrix  # bool (M, K): which molecule has which mechanism; empty rows: unknown
+
+    def rows(self, part: str) -> np.ndarray:
+        """Rows of the images in a part of the split, int64, ascending."""
+        return np.flatnonzero(self.table["part"] == part)
+
+
+def align(index: pd.DataFrame, embeddings: Embeddings, molecules: Molecules, split: pd.DataFrame) -> Samples:
+    """Bring the files of one run into one order.
+
+    Images without a molecule (mock wells, compounds without a structure) take part in no benchmark.
+
+    Raises
+    ------
+    FormatError
+        If an image or a molecule of the index has no embedding or two, an embedding is not finite, or the split leaves
+        no image in train or in test.
+    """
+    table = index.assign(part=part_of(index, split))
+    table = table[table["inchikey"] != ""].sort_values("sample_key", ignore_index=True)
+    for part in (TRAIN, TEST):
+        if not (table["part"] == part).any():
+            raise FormatError(f"no image of the index is in the part {part!r} of the split; give files of one run")
+    inchikey, molecule_of = np.unique(table["inchikey"].to_numpy(dtype=str), return_inverse=True)
+    return Samples(
+        table,
+        _picked(embeddings.image, embeddings.sample_key, table["sample_key"].to_numpy(), "image"),
+        molecule_of,
+        inchikey,
+        _picked(embeddings.molecule, embeddings.inchikey, inchikey, "molecule"),
+        _membership(inchikey, molecules.mechanisms()),
+    )
+
+
+def _picked(values: np.ndarray, names: np.ndarray, wanted: np.ndarray, what: str) -> np.ndarray:
+    """The rows of `values` whose names are wanted, in the order of `wanted`."""
+    names = pd.Index(names)
+    if names.has_duplicates:
+        raise FormatError(
+            f"the embeddings name the {what} {names[names.duplicated()][0]} twice; run the stage embed again"
+        )
+    rows = names.get_indexer(pd.Index(wanted))
+    if (rows < 0).any():
+        raise FormatError(
+            f"{(rows < 0).sum()} {what}s of the index have no embedding, the first {wanted[rows < 0][0]}; "
+            "run the stage embed again with this index"
+        )
+    picked = values[rows]
+    if not np.isfinite(picked).all():
+        raise FormatError(f"some {what} embeddings are not finite numbers; the training diverged, lower its rate")
+    return picked
+
+
+def _membership(inchikey: np.ndarray, mechanisms: dict[str, list[str]]) -> scipy.sparse.csr_matrix:
+    """Which molecule has which mechanism, mechanisms in alphabetical order."""
+    pairs = [(row, name) for row, key in enumerate(inchikey) for name in sorted(set(mechanisms.get(key, [])))]
+    names, columns = np.unique([name for _, name in pairs], return_inverse=True)
+    rows = [row for row, _ in pairs]
+    return scipy.sparse.csr_matrix((np.ones(len(pairs), dtype=bool), (rows, columns)), (len(inchikey), len(names)))

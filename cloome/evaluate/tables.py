@@ -1,0 +1,93 @@
+"""Rows of the ranking benchmarks: hit rates with both intervals, chance and mean ranks."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from cloome.config import Evaluate
+from cloome.evaluate.draws import stream
+from cloome.evaluate.statistics import chance_of_hit, clustered_intervals, exact_interval
+
+COLUMNS = [
+    "features",
+    "direction",
+    "queries",
+    "pool",
+    "k",
+    "n",
+    "hits",
+    "value",
+    "low",
+    "high",
+    "clusters",
+    "cluster_low",
+    "cluster_high",
+    "chance",
+    "mean_rank",
+    "median_rank",
+    "chance_within_batch",
+]
+TOP_K = (1, 5, 10)  # as in the paper's tables
+DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The outcome of one benchmark for one kind of features."""
+
+    features: str
+    direction: str
+    queries: str
+    ranks: np.ndarray  # int64 (Q,), 1 is best
+    molecule: np.ndarray  # (Q,) molecule of each query, for the clustered interval
+    pool: np.ndarray | int  # candidates ranked, for each query or for all
+    right: np.ndarray | int = 1  # right candidates among them
+    top: tuple[int, ...] = TOP_K
+    chance_within_batch: float = np.nan
+
+
+def table(rankings: Iterable[Ranking], settings: Evaluate) -> pd.DataFrame:
+    """One row per ranking and k; rankings without queries give none.
+
+    ``pool`` is the mean number of candidates, rounded, where queries differ in it. ``low`` and ``high`` treat queries
+    as independent, as the paper does; ``cluster_low`` and ``cluster_high`` resample molecules.
+    """
+    rows = [row for ranking in rankings if len(ranking.ranks) for row in _rows(ranking, settings)]
+    return pd.DataFrame(rows, columns=COLUMNS).round(DECIMALS)
+
+
+def _rows(ranking: Ranking, settings: Evaluate) -> list[dict]:
+    hits = ranking.ranks[:, None] <= np.array(ranking.top)
+    # The same resamples for every kind of features keep their intervals comparable.
+    rng = stream(settings.seed, "bootstrap")
+    cluster_low, cluster_high = clustered_intervals(
+        hits, ranking.molecule, settings.confidence, settings.resamples, rng
+    )
+    rows = []
+    for column, k in enumerate(ranking.top):
+        n, hit = len(hits), int(hits[:, column].sum())
+        low, high = exact_interval(hit, n, settings.confidence)
+        rows.append(
+            {
+                "features": ranking.features,
+                "direction": ranking.direction,
+                "queries": ranking.queries,
+                "pool": round(np.mean(ranking.pool)),
+                "k": k,
+                "n": n,
+                "hits": hit,
+                "value": hit / n,
+                "low": low,
+                "high": high,
+                "clusters": len(np.unique(ranking.molecule)),
+                "cluster_low": cluster_low[column],
+                "cluster_high": cluster_high[column],
+                "chance": chance_of_hit(ranking.pool, ranking.right, k),
+                "mean_rank": ranking.ranks.mean(),
+                "median_rank": np.median(ranking.ranks),
+                "chance_within_batch": ranking.chance_within_batch,
+            }
+        )
+    return rows

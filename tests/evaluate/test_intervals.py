@@ -1,0 +1,67 @@
+"""Intervals and chance: the published ones, and ones that know about clusters."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from cloome.evaluate.statistics import chance_of_hit, clustered_intervals, exact_interval
+
+
+@pytest.mark.parametrize(
+    ("hits", "n", "percent", "digits"),
+    [
+        (158, 43_778, (0.307, 0.422), 3),
+        (1173, 43_778, (2.53, 2.84), 2),
+        (146, 28_248, (0.437, 0.608), 3),
+        (1147, 8826, (12.3, 13.7), 1),
+        (96, 8826, (0.882, 1.33), 2),
+        (184, 4056, (3.92, 5.22), 2),
+        (64, 2115, (2.34, 3.85), 2),
+        (70, 2115, (2.59, 4.16), 2),
+    ],
+)
+def test_exact_interval_is_the_published_one(hits, n, percent, digits):
+    found = np.array(exact_interval(hits, n, 0.95)) * 100
+    np.testing.assert_allclose(found, percent, atol=0.51 * 10**-digits)
+
+
+def test_exact_interval_at_the_edges():
+    assert exact_interval(0, 20, 0.95)[0] == 0
+    assert exact_interval(20, 20, 0.95)[1] == 1
+
+
+def clustered(hits, cluster, seed=0, resamples=400):
+    return clustered_intervals(hits, cluster, 0.95, resamples, np.random.default_rng(seed))
+
+
+def test_clustered_interval_is_wider_where_images_of_a_molecule_agree():
+    rng = np.random.default_rng(0)
+    of = np.repeat(np.arange(100), 20)
+    alike = (rng.random(100) < 0.3)[of][:, None]
+    low, high = clustered(alike, of)
+    exact_low, exact_high = exact_interval(alike.sum(), len(alike), 0.95)
+    assert high[0] - low[0] > 3 * (exact_high - exact_low)
+
+
+def test_clustered_interval_equals_the_plain_bootstrap_of_clusters():
+    rng = np.random.default_rng(1)
+    of = rng.integers(7, size=60)
+    hits = rng.random((60, 2)) < [0.2, 0.6]
+    low, high = clustered(hits, of)
+    draws, rates = np.random.default_rng(0), []
+    for _ in range(400):
+        rows = np.concatenate([np.flatnonzero(of == m) for m in draws.integers(7, size=7)])
+        rates.append(hits[rows].mean(axis=0))
+    np.testing.assert_allclose([low, high], np.quantile(rates, [0.025, 0.975], axis=0))
+
+
+@pytest.mark.parametrize(("pool", "right", "k"), [(6, 1, 1), (6, 1, 5), (6, 2, 2), (6, 3, 4), (4, 1, 10), (5, 5, 1)])
+def test_chance_of_hit_equals_the_count_of_all_orders(pool, right, k):
+    orders = list(itertools.permutations(range(pool)))
+    hits = sum(any(candidate < right for candidate in order[:k]) for order in orders)
+    assert chance_of_hit(pool, right, k) == pytest.approx(hits / len(orders))
+
+
+def test_chance_is_the_mean_over_queries():
+    assert chance_of_hit(np.array([4, 10]), np.array([1, 5]), 1) == pytest.approx((0.25 + 0.5) / 2)

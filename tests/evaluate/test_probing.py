@@ -1,0 +1,163 @@
+"""Linear probing: the upstream protocol, its edge cases, and its controls."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from cloome.config import Evaluate
+from cloome.data.labels import Labels, read_labels
+from cloome.errors import FormatError
+from cloome.evaluate.activity import TABLE_COLUMNS, activity_table
+from cloome.evaluate.probing import COLUMNS, GRID, probe
+
+PART = np.repeat(["train", "validation", "test"], [60, 30, 30])
+
+
+def planted(noise=0.2, seed=0):
+    """Features, and one task that follows from them."""
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(120, 3))
+    activity = features @ [1, -1, 2] + noise * rng.normal(size=120)
+    return features, np.where(activity > 0, 1, -1)[:, None]
+
+
+def test_an_easy_task_is_learned():
+    found = probe(*planted(), PART)
+    assert list(found.columns) == COLUMNS
+    row = found.iloc[0]
+    assert row["test_auc"] > 0.95
+    assert row["test_f1"] > 0.8
+    assert row["test_mcc"] > 0.7
+    assert (row["n_train"], row["n_validation"], row["n_test"]) == (60, 30, 30)
+    assert row["note"] == ""
+
+
+def test_the_protocol_is_upstreams():
+    features, labels = planted(noise=2.0)
+    found = probe(features, labels, PART).iloc[0]
+    train, validation, test = (np.equal(PART, name) for name in ("train", "validation", "test"))
+    active = labels[:, 0] > 0
+    aucs = []
+    for strength in GRID:
+        model = LogisticRegression(C=strength, max_iter=3000).fit(features[train], active[train])
+        aucs.append(roc_auc_score(active[validation], model.predict_proba(features[validation])[:, 1]))
+    best = int(np.argmax(aucs))
+    model = LogisticRegression(C=GRID[best], max_iter=3000).fit(features[~test], active[~test])
+    assert found["C"] == GRID[best]
+    assert found["val_auc"] == pytest.approx(max(aucs))
+    assert found["test_auc"] == pytest.approx(roc_auc_score(active[test], model.decision_function(features[test])))
+
+
+def test_the_grid_leaves_out_ten():
+    assert len(GRID) == 12
+    assert 10 not in GRID
+    assert (min(GRID), max(GRID)) == (1e-6, 1e6)
+
+
+def test_dense_and_sparse_labels_agree_and_zero_is_unknown():
+    features, labels = planted()
+    labels = np.hstack([labels, -labels])
+    labels[::3] = 0
+    dense = probe(features, labels, PART)
+    sparse = scipy.sparse.csr_matrix(labels)
+    explicit = scipy.sparse.coo_matrix((labels.ravel(), np.indices(labels.shape).reshape(2, -1)), labels.shape)
+    assert dense["n_train"].tolist() == [40, 40]
+    assert dense.equals(probe(features, sparse, PART))
+    assert dense.equals(probe(features, explicit, PART))
+
+
+def test_a_task_without_a_class_in_validation_takes_the_usual_strength():
+    features, labels = planted()
+    one_sided = labels[:, 0].copy()
+    one_sided[(PART == "validation") & (one_sided > 0)] = 0
+    found = probe(features, np.stack([one_sided, labels[:, 0], one_sided], axis=1), PART)
+    assert found["C"][0] == 1  # none chosen before
+    assert found["C"][2] == found["C"][1]
+    assert found["val_auc"].isna().tolist() == [True, False, True]
+    assert found["note"][2].startswith("validation lacks a class")
+    assert found["test_auc"][2] > 0.95
+
+
+def test_a_task_without_a_class_in_test_gets_upstreams_scores():
+    features, labels = planted()
+    labels[PART == "test"] = 1
+    row = probe(features, labels, PART).iloc[0]
+    assert (row["test_auc"], row["test_f1"], row["test_mcc"]) == (0.5, 0, -1)
+    assert "test lacks a class" in row["note"]
+
+
+@pytest.mark.parametrize("actives", [0, 4])
+def test_a_task_with_too_few_labels_has_a_row_that_says_so(actives):
+    features, labels = planted()
+    positive = np.flatnonzero((labels[:, 0] > 0) & (PART == "train"))
+    labels[positive[actives:]] = 0
+    row = probe(features, labels, PART, minimum_labels=5).iloc[0]
+    assert np.isnan(row["test_auc"])
+    assert row["actives_train"] == actives
+    assert "fewer than 5" in row["note"]
+
+
+def with_labels(made, seed=0):
+    """Two assays: one that follows from the molecule's embedding, one at random; six molecules are unknown."""
+    rng = np.random.default_rng(seed)
+    easy = np.where(made.embeddings.molecule[:, 0] > 0, 1, -1)
+    matrix = np.stack([easy, rng.choice([-1, 1], len(easy))], axis=1).astype(np.int8)[6:]
+    order = rng.permutation(len(matrix))
+    keys = made.embeddings.inchikey[6:][order]
+    return Labels(scipy.sparse.csr_matrix(matrix[order]), keys, np.array(["easy", "random"]))
+
+
+def test_activity_table_has_true_and_shuffled_labels_and_baselines(screen):
+    made = screen(noise=0.1)
+    table = activity_table(made.samples(), with_labels(made), Evaluate())
+    assert list(table.columns) == TABLE_COLUMNS
+    kinds = table[["features", "labels"]].drop_duplicates().to_numpy().tolist()
+    assert kinds == [["cloome", "true"], ["cloome", "shuffled"], ["intensity", "true"], ["cell_count", "true"]]
+    easy = table[table["assay"] == "easy"].set_index(["features", "labels"])["test_auc"]
+    assert easy["cloome", "true"] > 0.9
+    assert easy["intensity", "true"] < 0.75
+    assert (table["n_train"] == (24 - 6) * 6).all()  # the images of all labelled training molecules
+
+
+def test_shuffled_labels_sit_at_half(screen):
+    made = screen(noise=0.1)
+    easy = np.where(made.embeddings.molecule[:, :8] > 0, 1, -1).astype(np.int8)
+    labels = Labels(scipy.sparse.csr_matrix(easy), made.embeddings.inchikey, np.arange(8).astype(str))
+    auc = activity_table(made.samples(), labels, Evaluate()).groupby(["features", "labels"])["test_auc"].mean()
+    assert auc["cloome", "shuffled"] == pytest.approx(0.5, abs=0.12)
+    assert auc["cloome", "true"] > 0.75
+
+
+def test_nothing_to_probe_gives_a_header_and_a_reason(screen, caplog):
+    caplog.set_level("INFO")
+    made = screen()
+    samples, labels = made.samples(), with_labels(made)
+    none = activity_table(samples, None, Evaluate())
+    off = activity_table(samples, labels, Evaluate(probing=False))
+    strangers = activity_table(samples, Labels(labels.matrix, labels.inchikey + "X", labels.assay), Evaluate())
+    for table in (none, off, strangers):
+        assert table.empty
+        assert list(table.columns) == TABLE_COLUMNS
+    assert "no labels are given" in caplog.text
+    assert "evaluate.probing is false" in caplog.text
+    assert "0 of 60 molecules have labels" in caplog.text
+
+
+def test_a_molecule_with_two_rows_of_labels_is_refused(screen):
+    made = screen()
+    labels = with_labels(made)
+    labels.inchikey[1] = labels.inchikey[0]
+    with pytest.raises(FormatError, match="twice"):
+        activity_table(made.samples(), labels, Evaluate())
+
+
+def test_real_labels_and_random_features_sit_at_half(real_data):
+    labels = read_labels(real_data / "bray" / "labels")
+    rng = np.random.default_rng(0)
+    largest = np.argsort(-np.diff(labels.matrix.tocsc().indptr), kind="stable")[:4]
+    part = rng.choice(["train", "validation", "test"], p=[0.7, 0.1, 0.2], size=len(labels.inchikey))
+    found = probe(rng.normal(size=(len(part), 8)), labels.matrix[:, largest], part, minimum_labels=5)
+    assert found["note"].eq("").all()
+    assert found["test_auc"].mean() == pytest.approx(0.5, abs=0.05)
