@@ -1,0 +1,43 @@
+"""``cloome report``: one page that sets "paper" beside "reproduced"."""
+
+import argparse
+import logging
+
+import pandas as pd
+
+from cloome.config_files import load_config
+from cloome.data.files import read_csv, replacing
+from cloome.report.page import Sources, render
+from cloome.report.runs import find_runs
+from cloome.report.tables import COLUMNS
+
+log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("--config", nargs="+", required=True, help="configuration; later files override earlier ones")
+    parser.add_argument("--runs", nargs="+", required=True, metavar="DIR", help="folders of the runs")
+    parser.add_argument("--tables", nargs=4, required=True, metavar="CSV", help="tables 1 to 4, from `cloome table`")
+    parser.add_argument("--index", required=True, metavar="PARQUET", help="index of all fields")
+    parser.add_argument("--molecules", required=True, metavar="H5", help="the molecules")
+    parser.add_argument("--splits", required=True, metavar="DIR", help="folder with one CSV per split")
+    parser.add_argument("--plates", nargs="+", required=True, metavar="H5", help="plate stores")
+    parser.add_argument("--out", required=True, metavar="HTML", help="page to write; it needs no other file")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Write the page."""
+    sources = Sources(arguments.index, arguments.molecules, arguments.plates, arguments.splits)
+    tables = {number: _read_table(path) for number, path in enumerate(arguments.tables, 1)}
+    page = render(load_config(arguments.config), find_runs(arguments.runs), tables, sources)
+    with replacing(arguments.out) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    log.info("%s: %.1f MB", arguments.out, len(page) / 1e6)
+
+
+def _read_table(path: str) -> pd.DataFrame:
+    text = ["split", "method", "features", "direction", "queries"]
+    whole_numbers = ["pool", "k", "seeds"]
+    table = read_csv(path, COLUMNS, dtype=dict.fromkeys(text, object) | dict.fromkeys(whole_numbers, "Int64"))
+    return table.fillna(dict.fromkeys(text, ""))

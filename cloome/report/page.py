@@ -1,0 +1,101 @@
+"""The page: everything the template shows, and its rendering into one self-contained file."""
+
+from dataclasses import dataclass
+
+import jinja2
+import pandas as pd
+import yaml
+
+from cloome import __version__
+from cloome.config import Config
+from cloome.data.index import read_index
+from cloome.data.molecules import read_molecules
+from cloome.report.figures import embedding_map, training_curves
+from cloome.report.gallery import gallery
+from cloome.report.held_out import HeldOut, read_held_out
+from cloome.report.runs import Run, read_log
+from cloome.report.scorecard import by_k, controls, probing_rows, scorecard
+from cloome.report.summary import refused_by_reason, summarise
+from cloome.report.tables import TITLES, collect
+
+SMALLEST_MAP = 4  # t-SNE needs neighbours
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files that a page is made of."""
+
+    index: str
+    molecules: str
+    plates: list[str]
+    splits: str
+
+
+def render(config: Config, runs: list[Run], tables: dict[int, pd.DataFrame], sources: Sources) -> str:
+    """The page as HTML text.
+
+    Parameters
+    ----------
+    config : Config
+        The experiment.
+    runs : list of Run
+        All runs; map and gallery show the first that is no control.
+    tables : dict of DataFrame
+        The four tables by number.
+    sources : Sources
+        Index, molecules, plate stores and splits.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("cloome.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("page.html").render(_context(config, runs, tables, sources))
+
+
+def _context(config: Config, runs: list[Run], tables: dict[int, pd.DataFrame], sources: Sources) -> dict:
+    index, molecules = read_index(sources.index), read_molecules(sources.molecules)
+    is_paper = config.name == "paper" and config.simulate is None
+    trained = [run for run in runs if not run.shuffled]
+    held_out = read_held_out(trained[0], sources.splits, index, molecules) if trained else None
+    logs = {run.name: read_log(run) for run in runs}
+    return {
+        "name": config.name,
+        "screen": config.screen.name,
+        "simulated": config.simulate is not None,
+        "is_paper": is_paper,
+        "percent": f"{100 * config.evaluate.confidence:.4g} %",
+        "version": __version__,
+        "settings": yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
+        "counts": summarise(index, molecules, sources.plates),
+        "refused": refused_by_reason(sources.plates, sources.molecules),
+        "scorecard": scorecard(tables, is_paper),
+        "titles": TITLES,
+        "tables": {number: by_k(tables[number]) for number in (1, 3, 4)},
+        "probing": probing_rows(tables[2]),
+        "paper_sources": _paper_sources(tables),
+        "replicates": by_k(collect("replicate_wells", trained)) if trained else by_k(tables[1].iloc[:0]),
+        "controls": controls(tables, runs, config.evaluate.confidence),
+        "run_names": list(logs),
+        "curves": training_curves(logs),
+        **_held_out_context(config, held_out, sources.plates),
+    }
+
+
+def _held_out_context(config: Config, held_out: HeldOut | None, plates: list[str]) -> dict:
+    """Map and gallery, or None where the test part has too little to show."""
+    nothing = {"map": None, "gallery": None, "shown_run": "", "test_images": 0, "test_molecules": 0}
+    if held_out is None or not len(held_out.fields):
+        return nothing
+    seed = config.evaluate.seed
+    enough = len(held_out.fields) + len(held_out.molecules) >= SMALLEST_MAP
+    return {
+        "map": embedding_map(held_out, seed) if enough else None,
+        "gallery": gallery(held_out, plates, config.images.nuclei, seed),
+        "shown_run": held_out.run,
+        "test_images": len(held_out.fields),
+        "test_molecules": len(held_out.molecules),
+    }
+
+
+def _paper_sources(tables: dict[int, pd.DataFrame]) -> dict[int, list[str]]:
+    """Where the values beside the reproduced ones come from, by number of the table."""
+    return {number: sorted(set(table["paper_source"].dropna())) for number, table in tables.items()}

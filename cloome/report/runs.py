@@ -1,0 +1,89 @@
+"""The run folders that the report reads: their names, training logs and evaluation tables."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from cloome.data.files import read_csv
+from cloome.errors import FormatError
+
+ACCURACY_COLUMNS = [
+    "features",
+    "direction",
+    "queries",
+    "pool",
+    "k",
+    "n",
+    "hits",
+    "value",
+    "low",
+    "high",
+    "clusters",
+    "cluster_low",
+    "cluster_high",
+    "chance",
+    "mean_rank",
+    "median_rank",
+    "chance_within_batch",
+]
+PROBING, PROBING_COLUMNS = "probing", ["features", "labels", "test_auc"]
+LOG_COLUMNS = ["epoch", "learning_rate", "inv_tau", "train_loss", "validation_loss"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One trained model, by the name of its folder: ``{split}-{method}-seed{seed}`` with or without ``-shuffled``."""
+
+    folder: Path
+    split: str
+    method: str  # ends in '-shuffled' for the control trained on shuffled pairs
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def shuffled(self) -> bool:
+        return self.method.endswith("-shuffled")
+
+
+def find_runs(folders: list[str | Path]) -> list[Run]:
+    """The runs in the order of the folders given.
+
+    Raises
+    ------
+    FormatError
+        If a folder is not named as a run.
+    """
+    return [_run(Path(folder)) for folder in folders]
+
+
+def _run(folder: Path) -> Run:
+    match = re.fullmatch(r"(\w+)-(\w+)-seed(\d+)(-shuffled)?", folder.name)
+    if not match:
+        raise FormatError(
+            f"{folder}: not the folder of a run; these are named SPLIT-METHOD-seedN, as in random-cloob-seed0"
+        )
+    return Run(folder, match[1], match[2] + (match[4] or ""), int(match[3]))
+
+
+def read_evaluation(run: Run, benchmark: str) -> pd.DataFrame:
+    """One evaluation table of a run, with its split, method and run name added; it may have no rows.
+
+    Raises
+    ------
+    FormatError
+        If the file is missing or lacks a column.
+    """
+    columns = PROBING_COLUMNS if benchmark == PROBING else ACCURACY_COLUMNS
+    # Labels that are all "true" would otherwise be read as truth values.
+    table = read_csv(run.folder / "evaluation" / f"{benchmark}.csv", columns, dtype={"labels": str})
+    return table.assign(split=run.split, method=run.method, run=run.name)
+
+
+def read_log(run: Run) -> pd.DataFrame:
+    """The training log of a run: one row per epoch."""
+    return read_csv(run.folder / "train_log.csv", LOG_COLUMNS)

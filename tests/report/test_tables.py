@@ -1,0 +1,132 @@
+"""The paper's tables: what stands beside what, and how seeds become one row."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cloome.cli import main
+from cloome.errors import FormatError
+from cloome.report.runs import find_runs
+from cloome.report.tables import ACCURACY, COLUMNS, MEAN_AUC, MEAN_RANK, SHARE_ABOVE, collect, paper_table, read_paper
+
+
+def row(table: pd.DataFrame, **wanted) -> pd.Series:
+    found = table[np.logical_and.reduce([(table[name] == value).fillna(False) for name, value in wanted.items()])]
+    assert len(found) == 1, found
+    return found.iloc[0]
+
+
+def test_two_seeds_become_one_row_with_their_mean_spread_and_mean_bounds(screen):
+    table = paper_table(1, find_runs(screen.runs))
+    cell = row(table, method="cloob", direction="image_to_molecule", measure=ACCURACY, k=1)
+    assert (cell.seeds, cell.reproduced, cell.seed_min, cell.seed_max) == (2, 0.625, 0.5, 0.75)
+    assert cell.runs == "random-cloob-seed0 random-cloob-seed1"
+    assert (cell.low, cell.high) == pytest.approx((0.425, 0.825))  # (0.3 + 0.55) / 2 and (0.7 + 0.95) / 2
+    assert cell.n == 8  # the same queries twice, not sixteen
+
+
+def test_one_run_keeps_its_own_interval(screen):
+    cell = row(paper_table(3, find_runs(screen.runs[:1])), method="cloob", k=1)
+    assert (cell.low, cell.high, cell.cluster_low, cell.cluster_high) == pytest.approx((0.3, 0.7, 0.2, 0.8))
+
+
+def test_the_papers_value_stands_beside_the_same_split_direction_and_k(screen):
+    cell = row(paper_table(3, find_runs(screen.runs)), method="cloob", k=1)
+    assert (cell.paper, cell.paper_low, cell.paper_high, cell.paper_n) == (0.184, 0.181, 0.188, 43778)
+    table = paper_table(1, find_runs(screen.runs))
+    there = row(table, method="cloob", direction="image_to_molecule", measure=ACCURACY, k=1)
+    back = row(table, method="cloob", direction="molecule_to_image", measure=ACCURACY, k=1)
+    assert (there.paper, back.paper) == (0.03026, 0.0331)
+    assert row(table, method="cloob", direction="image_to_molecule", measure=MEAN_RANK).paper == 673.30
+
+
+def test_the_control_and_the_baselines_get_no_value_of_the_paper(screen, accuracy):
+    screen.write(0, "zero_shot_molecule", [accuracy(0.2, features="intensity", direction="image_to_image")])
+    table = paper_table(3, find_runs([screen.runs[0], screen.runs[2]]))
+    assert pd.isna(row(table, method="cloob-shuffled", k=1).paper)
+    assert pd.isna(row(table, features="intensity", k=1).paper)
+
+
+def test_a_value_of_the_paper_without_a_reproduced_one_has_its_own_row(screen):
+    table = paper_table(3, find_runs(screen.runs))
+    other = row(table, features="gapnet", k=1)
+    assert (other.paper, other.split) == (0.00361, "random")
+    assert pd.isna(other.reproduced)
+    assert set(table["split"]) == {"random"}  # no run has the scaffold split
+
+
+def test_only_the_largest_pool_is_compared_with_the_papers_whole_test_set(screen, accuracy):
+    rows = [accuracy(0.5, pool=300, k=1), accuracy(0.6, pool=100, k=1), accuracy(0.7, pool=10, k=1)]
+    screen.write(0, "retrieval", rows)
+    table = paper_table(1, find_runs(screen.runs[:1]))
+    table = table[(table["method"] == "cloob") & (table["measure"] == ACCURACY)].set_index("pool")["paper"]
+    assert (table[300], table[100]) == (0.03026, 0.1021)
+    assert pd.isna(table[10])
+
+
+def test_probing_counts_tasks_above_the_threshold_and_keeps_the_labels_a_word(screen):
+    tasks = [{"features": "cloome", "labels": "true", "test_auc": value} for value in (0.95, 0.85, 0.6, 0.9, np.nan)]
+    screen.write(0, "probing", tasks)
+    table = paper_table(2, find_runs(screen.runs))
+    auc, share = (row(table, method="cloob", measure=measure) for measure in (MEAN_AUC, SHARE_ABOVE))
+    assert (auc.reproduced, auc.n, auc.chance) == (pytest.approx(0.825), 4, 0.5)
+    assert (share.reproduced, share.n, share.queries) == (0.25, 4, "true")
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_evaluations_without_rows_give_a_table_with_the_papers_rows_only(screen, number):
+    for run in range(3):
+        for benchmark in ("retrieval", "zero_shot_molecule", "zero_shot_mechanism", "probing"):
+            screen.write(run, benchmark, [])
+    table = paper_table(number, find_runs(screen.runs))
+    assert list(table.columns) == COLUMNS
+    assert table["reproduced"].isna().all()
+    assert table["paper"].notna().all()
+
+
+def test_other_benchmarks_are_collected_in_the_same_way(screen):
+    cell = row(collect("replicate_wells", find_runs(screen.runs)), method="cloob")
+    assert (cell.reproduced, cell.chance_within_batch) == (0.625, 0.2)
+    for run in range(3):
+        screen.write(run, "replicate_wells", [])
+    assert collect("replicate_wells", find_runs(screen.runs)).empty
+
+
+def test_command_writes_the_table(screen, tmp_path):
+    out = tmp_path / "table_1.csv"
+    assert main(["table", "--number", "1", "--runs", *map(str, screen.runs), "--out", str(out)]) == 0
+    assert list(pd.read_csv(out).columns) == COLUMNS
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path):
+    with pytest.raises(FormatError, match=r"somewhere: not the folder of a run.*random-cloob-seed0"):
+        find_runs([tmp_path / "somewhere"])
+
+
+PAPER_CELLS = [  # FACTS 1.2, 1.3, 1.4, 1.5
+    (1, "random", "cloome", "image_to_molecule", 1, (0.03026, 0.0234, 0.0385)),
+    (1, "random", "cloome", "molecule_to_image", 10, (0.07896, 0.0678, 0.0913)),
+    (3, "random", "cloome", "image_to_image", 1, (0.184, 0.181, 0.188)),
+    (3, "scaffold", "cloome", "image_to_image", 10, (0.671, 0.666, 0.677)),
+    (3, "random", "gapnet", "image_to_image", 1, (0.00361, 0.00307, 0.00422)),
+    (4, "random", "cellprofiler", "image_to_image", 5, (0.0946, 0.0886, 0.101)),
+    (4, "scaffold", "cloome", "image_to_image", 1, (0.185, 0.173, 0.197)),
+]
+
+
+@pytest.mark.parametrize(("number", "split", "features", "direction", "k", "cell"), PAPER_CELLS)
+def test_paper_values(number, split, features, direction, k, cell):
+    paper = read_paper(number)
+    paper = paper[paper["pool"] != 100]
+    found = row(paper, split=split, features=features, direction=direction, k=k, measure=ACCURACY)
+    assert (found.value, found.low, found.high) == cell
+
+
+def test_paper_intervals_hold_their_values_and_every_value_has_a_source():
+    for number in (1, 2, 3, 4):
+        paper = read_paper(number)
+        assert paper["source"].str.len().gt(5).all()
+        bounded = paper.dropna(subset="low")
+        assert ((bounded["low"] < bounded["value"]) & (bounded["value"] < bounded["high"])).all()
+        setting = ["split", "features", "direction", "queries", "pool", "k", "measure"]
+        assert not paper.duplicated(setting).any()
