@@ -296,10 +296,11 @@ def _conflicts(config: Config):
     if config.simulate is not None and screen.kind != "archives":
         yield "simulate writes plate archives; write screen.kind: archives, or remove simulate"
     for key, crop in (("train.crop", config.train.crop), ("embed", min(config.embed.height, config.embed.width))):
-        if -(-crop // 32) < model.pool:
+        cells = -(-crop // 4) // 8  # the stem halves twice and rounds up, three stages halve and round down
+        if cells < model.pool:
             yield (
-                f"{key} gives images of {crop} pixels, {-(-crop // 32)} cells of the feature map, but model.pool is "
-                f"{model.pool}; write pool: {-(-crop // 32)} or less, or larger images"
+                f"{key} gives images of {crop} pixels, {cells} cells of the feature map, but model.pool is "
+                f"{model.pool}; write pool: {cells} or less, or larger images"
             )
     for name, split in config.runs.splits.items():
         if split.kind in ("random", "scaffold") and split.validation + split.test >= 1:

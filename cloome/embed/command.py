@@ -1,0 +1,76 @@
+"""``cloome embed``: the embeddings of all images of an index and of all molecules."""
+
+import argparse
+import logging
+import time
+from pathlib import Path
+
+from cloome.config import Config
+from cloome.config_files import load_config
+from cloome.data.embeddings import Embeddings, write_embeddings
+from cloome.data.fields import Fields
+from cloome.data.index import read_index
+from cloome.data.molecules import read_molecules
+from cloome.embed.encode import embed_images, embed_molecules
+from cloome.errors import FormatError
+from cloome.model.checkpoint import load_checkpoint
+from cloome.model.device import pick_device
+
+log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("--config", nargs="+", required=True, help="configuration; later files override earlier ones")
+    parser.add_argument("--plates", nargs="+", required=True, metavar="H5", help="plate stores, from `cloome images`")
+    parser.add_argument("--index", required=True, metavar="PARQUET", help="index, from `cloome molecules`")
+    parser.add_argument("--molecules", required=True, metavar="H5", help="molecules, from `cloome molecules`")
+    parser.add_argument("--model", required=True, metavar="PT", help="model, from `cloome train`, or a published one")
+    parser.add_argument("--out", required=True, metavar="H5", help="embeddings to write")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Write the embeddings."""
+    embed(
+        load_config(arguments.config),
+        arguments.plates,
+        arguments.index,
+        arguments.molecules,
+        arguments.model,
+        arguments.out,
+    )
+
+
+def embed(
+    config: Config,
+    plates: list[str],
+    index: str | Path,
+    molecules: str | Path,
+    model: str | Path,
+    out: str | Path,
+) -> None:
+    """Embed all images, in the order of the index, and all molecules.
+
+    Raises
+    ------
+    FormatError
+        If an input cannot be read, or the model was made for other channels or fingerprints.
+    ConfigError
+        If the images are too small for the model.
+    """
+    checkpoint, compounds = load_checkpoint(model), read_molecules(molecules)
+    keys = read_index(index)["sample_key"].to_numpy()
+    fields = Fields(plates, keys)
+    if fields.channels != checkpoint.channels:
+        raise FormatError(
+            f"{model}: made for the channels {', '.join(checkpoint.channels)}, but the plates have "
+            f"{', '.join(fields.channels)}; name the same channels in the same order in screen.channels"
+        )
+    expected, found = checkpoint.settings["molecules"]["bits"], compounds.fingerprints.shape[1]
+    if found != expected:
+        raise FormatError(f"{model}: made for fingerprints of {expected} bits, but {molecules} has {found}")
+    device, start = pick_device(), time.perf_counter()
+    image = embed_images(checkpoint, fields, config.embed, device)
+    log.info("%d images, %.0f per second", len(image), len(image) / (time.perf_counter() - start))
+    molecule = embed_molecules(checkpoint, compounds.fingerprints, config.embed, device)
+    write_embeddings(Embeddings(keys, image, compounds.table["inchikey"].to_numpy(), molecule), out)

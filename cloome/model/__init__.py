@@ -1,0 +1,1 @@
+"""Encoders, losses, normalisation and checkpoints."""

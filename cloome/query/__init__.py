@@ -1,0 +1,1 @@
+"""Commands for people with a trained model: ``cloome query`` and ``cloome encode``."""

@@ -1,0 +1,1 @@
+"""The stage train: contrastive training of the two encoders."""
