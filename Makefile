@@ -1,0 +1,33 @@
+# Each target makes .venv from the lock when it is missing; nothing but Python 3.11 or newer and make is needed.
+PYTHON ?= python3
+CORES ?= all
+BIN := .venv/bin
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
+
+.PHONY: demo test lint docs clean
+
+demo: .venv/installed
+	$(RUN) snakemake --cores $(CORES)
+	@echo "$(CURDIR)/results/demo/report/report.html"
+
+test: .venv/installed
+	$(RUN) pytest --cov=cloome --cov-report=term --cov-fail-under=85
+
+lint: .venv/installed
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) snakefmt --check .
+	$(RUN) snakemake --lint
+
+docs: .venv/installed
+	$(RUN) cloome config --write
+
+clean:
+	rm -rf .venv results resources logs benchmarks/results .snakemake
+
+# The stamp is written last: an installation that was cut off is done again.
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[workflow,dev]'
+	touch $@

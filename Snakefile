@@ -1,0 +1,107 @@
+# The experiment from end to end. Each stage has its rule file below workflow/rules/; targets stand here.
+from snakemake.utils import min_version
+
+min_version("9.19")
+
+# Without --configfile this is the demo. A configfile given on the command line replaces it as a whole.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/resume.smk"
+include: "workflow/rules/simulate.smk"
+include: "workflow/rules/download.smk"
+include: "workflow/rules/images.smk"
+include: "workflow/rules/molecules.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/embed.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+localrules:
+    all,
+    demo_data,
+    plates,
+    train,
+    embeddings,
+    table_1,
+    table_2,
+    table_3,
+    table_4,
+    report,
+
+
+rule all:
+    """Everything: the report and all that it needs."""
+    default_target: True
+    input:
+        f"{RESULTS}/report/report.html",
+
+
+rule demo_data:
+    """The simulated archive site of the demo."""
+    input:
+        SITE if EXPERIMENT.simulate else [],
+
+
+rule plates:
+    """The 8-bit image store of every plate."""
+    input:
+        PLATES,
+
+
+rule train:
+    """One trained model per split, method and seed."""
+    input:
+        expand(f"{RESULTS}/runs/{{run}}/model.pt", run=RUNS),
+
+
+rule embeddings:
+    """Image and molecule embeddings of every model."""
+    input:
+        expand(f"{RESULTS}/runs/{{run}}/embeddings.h5", run=RUNS),
+
+
+rule table_1:
+    """Retrieval, structure to image and image to structure."""
+    input:
+        f"{RESULTS}/report/table_1.csv",
+
+
+rule table_2:
+    """Linear probing of the activity labels."""
+    input:
+        f"{RESULTS}/report/table_2.csv",
+
+
+rule table_3:
+    """Zero-shot classification of molecules by image."""
+    input:
+        f"{RESULTS}/report/table_3.csv",
+
+
+rule table_4:
+    """Zero-shot classification of mechanisms by image."""
+    input:
+        f"{RESULTS}/report/table_4.csv",
+
+
+rule report:
+    """The page that sets "paper" beside "reproduced"."""
+    input:
+        f"{RESULTS}/report/report.html",
+
+
+onstart:
+    print(f"Experiment '{EXPERIMENT.name}': {len(PLATES)} plates, {len(RUNS)} runs. Results: {RESULTS}/, logs: {LOGS}/")
+
+
+onsuccess:
+    print(f"Done. The report: {RESULTS}/report/report.html")
+
+
+onerror:
+    print(f"Stopped. The log of the job that failed is shown above and lies in {LOGS}/. The same command resumes.")

@@ -1,0 +1,79 @@
+"""Clones of the checkout in which the smallest experiment runs."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+CLONED = ("Snakefile", "README.md", "cloome", "config", "envs", "profiles", "tests", "workflow")
+
+
+class Clone:
+    """What a clone of the checkout holds, copied to a folder."""
+
+    def __init__(self, root: Path, folder: Path):
+        self.folder = folder
+        folder.mkdir(parents=True)
+        for name in CLONED:
+            if (root / name).is_dir():
+                shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(root / name, folder / name)
+
+    def start(self, *words: str) -> subprocess.Popen:
+        """Start Snakemake on tests/workflow/tiny.yaml, in a process group of its own."""
+        # The coverage of pytest's own process must not reach into the jobs.
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "COV"))}
+        return subprocess.Popen(
+            [sys.executable, "-m", "snakemake", "--cores", "2", *words, "--configfile", "tests/workflow/tiny.yaml"],
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *words: str) -> str:
+        """Run Snakemake to its end; its output, or a failed test that shows it."""
+        process = self.start(*words)
+        output, _ = process.communicate(timeout=900)
+        assert process.returncode == 0, output[-8000:]
+        return output
+
+    def kill(self, process: subprocess.Popen) -> bool:
+        """Kill a run with all its jobs, as a lost node would; whether it was still running."""
+        alive = process.poll() is None
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        return alive
+
+
+@pytest.fixture
+def clone(root, tmp_path) -> Clone:
+    """A fresh clone."""
+    return Clone(root, tmp_path / "clone")
+
+
+@pytest.fixture(scope="session")
+def finished(root, tmp_path_factory) -> Clone:
+    """A clone in which the experiment has run."""
+    clone = Clone(root, tmp_path_factory.mktemp("finished") / "clone")
+    clone.run()
+    return clone
+
+
+@pytest.fixture(scope="session")
+def tables() -> Callable[[Clone], dict[str, bytes]]:
+    """The evaluation tables of a clone, by name."""
+
+    def read(clone: Clone) -> dict[str, bytes]:
+        folder = clone.folder / "results/tiny"
+        return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("evaluation/*.csv"))}
+
+    return read

@@ -1,0 +1,75 @@
+"""The table of each stage's code, in workflow/rules/common.smk, holds what its commands import: no more, no less."""
+
+import ast
+import re
+
+import pytest
+
+from cloome.cli import COMMANDS
+
+# Settings reach a stage as values, which Snakemake tracks; the rest cannot change a result.
+LEFT_OUT = {"cloome", "cloome.config", "cloome.config_files", "cloome.cli", "cloome.errors"}
+ENTRY_POINTS = {
+    "simulate": ["simulate"],
+    "images": ["images"],
+    "molecules": ["molecules", "split"],
+    "train": ["train"],
+    "embed": ["embed"],
+    "evaluate": ["evaluate"],
+    "report": ["report", "table"],
+}
+
+
+def code_table(root) -> dict[str, list[str]]:
+    text = (root / "workflow/rules/common.smk").read_text()
+    return ast.literal_eval(re.search(r"^CODE = (\{.*?^\})", text, re.MULTILINE | re.DOTALL)[1])
+
+
+def module_file(root, module: str):
+    path = root.joinpath(*module.split("."))
+    return path.with_suffix(".py") if path.with_suffix(".py").is_file() else path / "__init__.py"
+
+
+def imports_of(root, module: str) -> set[str]:
+    """The cloome modules that a module imports, packages on the way included."""
+    found = set()
+    for node in ast.walk(ast.parse(module_file(root, module).read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in found if name.split(".")[0] == "cloome" and module_file(root, name).is_file()}
+
+
+def closure(root, modules: list[str]) -> set[str]:
+    seen, todo = set(), list(modules)
+    while todo:
+        module = todo.pop()
+        if module not in seen and module not in LEFT_OUT:
+            seen.add(module)
+            todo += imports_of(root, module)
+    return seen
+
+
+@pytest.mark.parametrize("stage", ENTRY_POINTS)
+def test_a_stage_names_what_it_imports(root, stage):
+    needed = {module_file(root, m) for m in closure(root, [COMMANDS[command][0] for command in ENTRY_POINTS[stage]])}
+    named = set()
+    for entry in code_table(root)[stage]:
+        path = root / "cloome" / entry
+        named |= set(path.glob("*.py")) if path.is_dir() else {path}
+    needed = {file for file in needed if file.name != "__init__.py"}
+    named = {file for file in named if file.name != "__init__.py"}
+    assert named == needed
+
+
+def test_foundations_import_no_stage_and_stages_no_stage(root):
+    stages = {*ENTRY_POINTS, "download"}
+    for file in (root / "cloome").rglob("*.py"):
+        module = ".".join(file.relative_to(root).with_suffix("").parts)
+        folder = module.split(".")[1]
+        if folder not in stages and folder not in {"data", "model", "config"}:
+            continue
+        others = {name.split(".")[1] for name in imports_of(root, module) if "." in name} & stages
+        assert others <= {folder}, f"{module} imports the stage {others - {folder}}"

@@ -1,0 +1,66 @@
+"""What Snakemake plans for the configurations that the project ships, and how it refuses wrong ones."""
+
+import subprocess
+import sys
+
+
+def dry_run(root, *words: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "rules", *words]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120)
+
+
+def counts(output: str) -> dict[str, int]:
+    rows = [line.split() for line in output.splitlines()]
+    return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
+
+
+def test_the_paper_is_planned_whole(root):
+    done = dry_run(root, "--configfile", "config/paper.yaml")
+    assert done.returncode == 0, done.stderr
+    jobs = counts(done.stdout + done.stderr)
+    assert jobs["download_archive"] == 406 * 5
+    assert jobs["images"] == 406
+    assert jobs["train_run"] == jobs["embed"] == jobs["evaluate"] == 12
+
+
+def test_the_demo_and_its_three_seeds_are_planned(root, tmp_path):
+    # --directory: a checkout in which the demo has run has nothing left to plan.
+    one = dry_run(root, "--directory", str(tmp_path), "--configfile", str(root / "config/config.yaml"))
+    three = dry_run(
+        root,
+        "--directory",
+        str(tmp_path),
+        "--configfile",
+        str(root / "config/config.yaml"),
+        str(root / "config/three_seeds.yaml"),
+    )
+    assert counts(one.stdout + one.stderr)["train_run"] == 2
+    assert counts(three.stdout + three.stderr)["train_run"] == 4
+
+
+def test_every_target_has_a_name_and_a_description(root):
+    command = [sys.executable, "-m", "snakemake", "--list-rules"]
+    listed = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60).stdout
+    for target in (
+        "demo_data",
+        "plates",
+        "train",
+        "embeddings",
+        "table_1",
+        "table_2",
+        "table_3",
+        "table_4",
+        "report",
+        "all",
+    ):
+        assert f"\n{target} (" in f"\n{listed}", f"{target} is missing or has no description"
+
+
+def test_a_wrong_key_stops_with_the_key_and_a_hint(root, tmp_path):
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text((root / "config/config.yaml").read_text().replace("epochs:", "epoch:"))
+    done = dry_run(root, "--configfile", str(wrong))
+    output = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "train.epoch: unknown key; did you mean epochs?" in output
+    assert "Traceback" not in output

@@ -1,0 +1,51 @@
+"""What an edit redoes: the stages that depend on it, and nothing else."""
+
+import re
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+FROM_EVALUATE = {"evaluate", "table", "page"}
+
+
+def planned(clone) -> set[str]:
+    """Rules of the jobs that a dry run lists."""
+    table = re.search(r"^job +count\n[- ]+\n(.*?)^total", clone.run("-n"), re.MULTILINE | re.DOTALL)
+    return {line.split()[0] for line in table[1].splitlines()} - {"all"} if table else set()
+
+
+def planned_after(clone, name: str, edit) -> set[str]:
+    """The same, while a file is edited."""
+    file = clone.folder / name
+    before = file.read_text()
+    file.write_text(edit(before))
+    try:
+        return planned(clone)
+    finally:
+        file.write_text(before)
+
+
+def test_nothing_to_do_after_a_run(finished):
+    assert planned(finished) == set()
+
+
+@pytest.mark.parametrize(
+    ("edited", "redone"),
+    [
+        ("cloome/evaluate/retrieval.py", FROM_EVALUATE),
+        ("cloome/model/losses.py", {"train_run", "embed", *FROM_EVALUATE}),
+        ("cloome/report/page.html", {"table", "page"}),
+        ("cloome/config.py", set()),
+        ("README.md", set()),
+    ],
+)
+def test_an_edit_redoes_what_depends_on_it(finished, edited, redone):
+    assert planned_after(finished, edited, lambda text: text + "\n") == redone
+
+
+def test_another_setting_redoes_its_stage_and_what_follows(finished):
+    def edit(text):
+        return text.replace("resamples: 20", "resamples: 21")
+
+    assert planned_after(finished, "tests/workflow/tiny.yaml", edit) == FROM_EVALUATE

@@ -1,0 +1,233 @@
+# Shared by all rule files. Here are the checked configuration, the paths, and the code that each stage depends on.
+import csv
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
+
+ROOT = Path(workflow.basedir)
+sys.path.insert(0, str(ROOT))
+
+from cloome.config_files import check_config, settings_text, store_id
+from cloome.data.wells import plate_names
+from cloome.errors import CloomeError
+
+# Jobs find the package in the checkout, whatever their environment; without conda they use this interpreter.
+IN_CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+INTERPRETER = "" if IN_CONDA else f"export PATH='{Path(sys.executable).parent}':\"$PATH\"; "
+shell.prefix(f"{INTERPRETER}export PYTHONPATH='{ROOT}'; ")
+
+try:
+    EXPERIMENT = check_config(config, " + ".join(map(str, workflow.configfiles)))
+    PLATE_NAMES = plate_names(EXPERIMENT.screen)
+except CloomeError as error:
+    raise WorkflowError(str(error)) from None
+
+SCREEN = EXPERIMENT.screen
+RESULTS = f"results/{EXPERIMENT.name}"
+LOGS = f"logs/{EXPERIMENT.name}"
+TIMES = f"benchmarks/results/{EXPERIMENT.name}"
+RESOURCES = f"resources/{SCREEN.name}"
+STORE = f"results/plates/{SCREEN.name}-{store_id(EXPERIMENT)}"
+SITE = f"{RESOURCES}/site/sources.csv"
+SOURCES = SITE if EXPERIMENT.simulate else SCREEN.sources if SCREEN.kind == "archives" else None
+PLATES = [f"{STORE}/{plate}.h5" for plate in PLATE_NAMES]
+
+
+def run_names():
+    """Names of all runs: split, method, seed; the shuffled control has its own."""
+    runs, names = EXPERIMENT.runs, []
+    for split in runs.splits:
+        for method in runs.methods:
+            names += [f"{split}-{method}-seed{seed}" for seed in runs.seeds]
+            if runs.shuffled_control:
+                names.append(f"{split}-{method}-seed{runs.seeds[0]}-shuffled")
+    return names
+
+
+RUNS = run_names()
+
+
+wildcard_constraints:
+    run="[A-Za-z0-9_]+-(clip|cloob)-seed[0-9]+(-shuffled)?",
+    plate="[^/]+",
+    channel="[A-Za-z0-9_]+",
+    split="[A-Za-z0-9_]+",
+
+
+# The modules of cloome/ that each stage's result depends on: Snakemake does not see edits in imported code, so rules
+# name them as inputs. tests/workflow/test_code_inputs.py holds this table against the imports. Left out on
+# purpose: cloome/config*.py (settings come as values), cli.py and errors.py, which change no result; and the stage
+# download, since a verified file is the same whatever fetched it, and terabytes are not fetched again for an edit.
+CODE = {
+    "simulate": ["simulate", "data/files.py", "data/labels.py", "data/wells.py"],
+    "images": ["images", "data/files.py", "data/pixels.py", "data/plates.py", "data/refused.py", "data/wells.py"],
+    "molecules": [
+        "molecules",
+        "data/files.py",
+        "data/index.py",
+        "data/molecules.py",
+        "data/plates.py",
+        "data/refused.py",
+        "data/splits.py",
+        "data/wells.py",
+    ],
+    "train": [
+        "train",
+        "data/fields.py",
+        "data/files.py",
+        "data/index.py",
+        "data/molecules.py",
+        "data/plates.py",
+        "data/splits.py",
+        "model/checkpoint.py",
+        "model/clip.py",
+        "model/device.py",
+        "model/image_encoder.py",
+        "model/images.py",
+        "model/losses.py",
+        "model/molecule_encoder.py",
+        "model/normalisation.py",
+    ],
+    "embed": [
+        "embed",
+        "data/embeddings.py",
+        "data/fields.py",
+        "data/files.py",
+        "data/index.py",
+        "data/molecules.py",
+        "data/plates.py",
+        "model/checkpoint.py",
+        "model/clip.py",
+        "model/device.py",
+        "model/image_encoder.py",
+        "model/images.py",
+        "model/molecule_encoder.py",
+        "model/normalisation.py",
+    ],
+    "evaluate": [
+        "evaluate",
+        "data/embeddings.py",
+        "data/files.py",
+        "data/index.py",
+        "data/labels.py",
+        "data/molecules.py",
+        "data/plates.py",
+        "data/splits.py",
+    ],
+    "report": [
+        "report",
+        "data/embeddings.py",
+        "data/files.py",
+        "data/index.py",
+        "data/molecules.py",
+        "data/plates.py",
+        "data/refused.py",
+        "data/splits.py",
+    ],
+}
+
+
+def code(stage):
+    """The source files of a stage, as inputs of its rules."""
+    found = []
+    for entry in CODE[stage]:
+        path = ROOT / "cloome" / entry
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        found += [file for file in files if file.suffix in {".py", ".csv", ".html"}]
+    return [str(file.relative_to(ROOT)) if Path.cwd() == ROOT else str(file) for file in found]
+
+
+def settings(stage, split=None):
+    """The settings that a stage depends on, as YAML: a change of another stage's settings redoes nothing here."""
+    return settings_text(EXPERIMENT, stage, split)
+
+
+# Files in resources/ and the source that each comes from.
+TABLES = {
+    "compounds.csv": "compounds",
+    "mechanisms.csv": "mechanisms",
+    "labels/label-matrix.mtx": "labels_matrix",
+    "labels/row-compound-index.csv": "labels_rows",
+    "labels/column-assay-index.csv": "labels_columns",
+    "split_train.csv": "split_train",
+    "split_test.csv": "split_test",
+}
+
+
+def sources():
+    """The table of sources. A new row in a real one must not fetch terabytes again: `origin` tracks rows instead."""
+    return SOURCES if EXPERIMENT.simulate else ancient(SOURCES or [])
+
+
+def origin(source):
+    """The rows of one source, as a parameter of its rule; the demo's table is an input instead."""
+    if EXPERIMENT.simulate or SOURCES is None:
+        return ""
+    if not Path(SOURCES).is_file():
+        raise WorkflowError(f"{SOURCES}: no such table of sources; screen.sources names it")
+    with open(SOURCES, newline="", encoding="utf-8") as table:
+        return [list(row.values()) for row in csv.DictReader(table) if row["source"] == source]
+
+
+def plate_files(wildcards):
+    """What a plate is made of: its archives and plate map, or the LoadData table."""
+    if SCREEN.kind == "load_data":
+        return {"load_data": SCREEN.load_data}
+    return {
+        "archives": expand(
+            f"{RESOURCES}/archives/{{plate}}/{{plate}}-{{channel}}.zip", plate=wildcards.plate, channel=SCREEN.channels
+        ),
+        "wells": f"{RESOURCES}/plates/{wildcards.plate}/mean_well_profiles.csv",
+    }
+
+
+def plate_origin(wildcards, input):
+    """The part of the command that names those files."""
+    if SCREEN.kind == "load_data":
+        return f"--in {input.load_data}"
+    return f"--in {Path(input.archives[0]).parent} --wells {input.wells}"
+
+
+def compound_tables():
+    """Tables on wells and compounds that the screen has."""
+    if SCREEN.kind == "load_data":
+        return [SCREEN.load_data, SCREEN.compounds.path]
+    return [
+        f"{RESOURCES}/compounds.csv",
+        *([f"{RESOURCES}/mechanisms.csv"] if SCREEN.mechanisms else []),
+        *expand(f"{RESOURCES}/plates/{{plate}}/{{table}}.csv", plate=PLATE_NAMES, table=["mean_well_profiles", "qc"]),
+    ]
+
+
+def split_tables(wildcards):
+    """The published tables of a split, if it is a published one."""
+    split = EXPERIMENT.runs.splits[wildcards.split]
+    return [f"{RESOURCES}/{name}.csv" for name in (split.train, split.test)] if split.kind == "published" else []
+
+
+def run_split(wildcards):
+    """The split of a run, the first part of its name."""
+    return f"{RESULTS}/splits/{wildcards.run.rsplit('-seed', 1)[0].rsplit('-', 1)[0]}.csv"
+
+
+def run_options(wildcards):
+    """Method, seed and control of a run, from its name."""
+    name, _, seed = wildcards.run.rpartition("-seed")
+    number, _, control = seed.partition("-")
+    return f"--method {name.rsplit('-', 1)[1]} --seed {number}" + (" --shuffled" if control else "")
+
+
+def label_files():
+    """The activity labels, where the screen has them."""
+    if SCREEN.kind == "archives" and SCREEN.labels:
+        return [f"{RESOURCES}/{table}" for table in TABLES if table.startswith("labels/")]
+    if SCREEN.kind == "load_data" and SCREEN.labels:
+        return [f"{SCREEN.labels}/{Path(table).name}" for table in TABLES if table.startswith("labels/")]
+    return []
+
+
+def label_option(wildcards, input):
+    """The part of the command that names their folder."""
+    return f"--labels {Path(input.labels[0]).parent}" if input.labels else ""

@@ -1,0 +1,28 @@
+# embed: a model's embeddings of all images and molecules.
+
+
+rule embed:
+    input:
+        plates=PLATES,
+        index=rules.molecules.output.index,
+        molecules=rules.molecules.output.molecules,
+        model=rules.train_run.output.model,
+        code=code("embed"),
+    output:
+        f"{RESULTS}/runs/{{run}}/embeddings.h5",
+    log:
+        f"{LOGS}/embed/{{run}}.log",
+    benchmark:
+        f"{TIMES}/embed/{{run}}.tsv"
+    conda:
+        "../../envs/embed.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+    params:
+        settings=settings("embed"),
+    message:
+        "Embedding images and molecules with {wildcards.run}"
+    shell:
+        "python -m cloome embed --config <(echo {params.settings:q}) --plates {input.plates} --index {input.index}"
+        " --molecules {input.molecules} --model {input.model} --out {output} 2> {log}"

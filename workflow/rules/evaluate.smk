@@ -1,0 +1,31 @@
+# evaluate: every benchmark and control on one run's embeddings.
+BENCHMARKS = ["retrieval", "probing", "zero_shot_molecule", "zero_shot_mechanism", "replicate_wells"]
+
+
+rule evaluate:
+    input:
+        embeddings=rules.embed.output,
+        index=rules.molecules.output.index,
+        molecules=rules.molecules.output.molecules,
+        split=run_split,
+        labels=label_files(),
+        code=code("evaluate"),
+    output:
+        expand(f"{RESULTS}/runs/{{{{run}}}}/evaluation/{{benchmark}}.csv", benchmark=BENCHMARKS),
+    log:
+        f"{LOGS}/evaluate/{{run}}.log",
+    benchmark:
+        f"{TIMES}/evaluate/{{run}}.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    threads: 8
+    params:
+        settings=settings("evaluate"),
+        labels=label_option,
+        folder=lambda wildcards, output: Path(output[0]).parent,
+    message:
+        "Evaluating {wildcards.run}"
+    shell:
+        "python -m cloome evaluate --config <(echo {params.settings:q}) --embeddings {input.embeddings}"
+        " --index {input.index} --molecules {input.molecules} --split {input.split} {params.labels}"
+        " --out {params.folder} 2> {log}"

@@ -1,0 +1,50 @@
+# molecules: structures, fingerprints, the index of all fields, and the splits.
+
+
+rule molecules:
+    input:
+        tables=compound_tables(),
+        plates=PLATES,
+        code=code("molecules"),
+    output:
+        index=f"{RESULTS}/index.parquet",
+        molecules=f"{RESULTS}/molecules.h5",
+        refused=f"{RESULTS}/molecules.refused.csv",
+    log:
+        f"{LOGS}/molecules.log",
+    benchmark:
+        f"{TIMES}/molecules.tsv"
+    conda:
+        "../../envs/molecules.yaml"
+    params:
+        settings=settings("molecules"),
+        resources=lambda wildcards, input: Path(input.tables[0]).parent if input.tables else RESOURCES,
+    message:
+        "Reading structures and joining them to the fields"
+    shell:
+        "python -m cloome molecules --config <(echo {params.settings:q}) --plates {input.plates} --resources {params.resources}"
+        " --out-index {output.index} --out-molecules {output.molecules} 2> {log}"
+
+
+rule split:
+    input:
+        index=rules.molecules.output.index,
+        molecules=rules.molecules.output.molecules,
+        tables=split_tables,
+        code=code("molecules"),
+    output:
+        f"{RESULTS}/splits/{{split}}.csv",
+    log:
+        f"{LOGS}/splits/{{split}}.log",
+    benchmark:
+        f"{TIMES}/splits/{{split}}.tsv"
+    conda:
+        "../../envs/molecules.yaml"
+    params:
+        settings=lambda wildcards: settings("split", wildcards.split),
+        resources=lambda wildcards, input: Path(input.tables[0]).parent if input.tables else RESOURCES,
+    message:
+        "Splitting by the rule {wildcards.split}"
+    shell:
+        "python -m cloome split --config <(echo {params.settings:q}) --split {wildcards.split} --index {input.index}"
+        " --molecules {input.molecules} --resources {params.resources} --out {output} 2> {log}"

@@ -1,0 +1,59 @@
+# report: the paper's tables over all runs, and one page that sets "paper" beside "reproduced".
+EVALUATIONS = expand(f"{RESULTS}/runs/{{run}}/evaluation/{{benchmark}}.csv", run=RUNS, benchmark=BENCHMARKS)
+RUN_FOLDERS = [f"{RESULTS}/runs/{run}" for run in RUNS]
+
+
+rule table:
+    input:
+        evaluations=EVALUATIONS,
+        code=code("report"),
+    output:
+        report(
+            f"{RESULTS}/report/table_{{number}}.csv",
+            category="report",
+            labels={"table": "{number}"},
+            caption="../report/table.rst",
+        ),
+    log:
+        f"{LOGS}/report/table_{{number}}.log",
+    wildcard_constraints:
+        number="[1-4]",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        runs=RUN_FOLDERS,
+    message:
+        "Collecting table {wildcards.number} over all runs"
+    shell:
+        "python -m cloome table --number {wildcards.number} --runs {params.runs} --out {output} 2> {log}"
+
+
+rule page:
+    input:
+        evaluations=EVALUATIONS,
+        embeddings=expand(f"{RESULTS}/runs/{{run}}/embeddings.h5", run=RUNS),
+        training=expand(f"{RESULTS}/runs/{{run}}/train_log.csv", run=RUNS),
+        tables=expand(f"{RESULTS}/report/table_{{number}}.csv", number=[1, 2, 3, 4]),
+        splits=expand(f"{RESULTS}/splits/{{split}}.csv", split=EXPERIMENT.runs.splits),
+        index=rules.molecules.output.index,
+        molecules=rules.molecules.output.molecules,
+        plates=PLATES,
+        code=code("report"),
+    output:
+        report(f"{RESULTS}/report/report.html", category="report", caption="../report/page.rst"),
+    log:
+        f"{LOGS}/report/report.log",
+    benchmark:
+        f"{TIMES}/report.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        settings=settings("report"),
+        runs=RUN_FOLDERS,
+        splits=lambda wildcards, input: Path(input.splits[0]).parent,
+    message:
+        "Writing the report"
+    shell:
+        "python -m cloome report --config <(echo {params.settings:q}) --runs {params.runs} --tables {input.tables}"
+        " --index {input.index} --molecules {input.molecules} --splits {params.splits} --plates {input.plates}"
+        " --out {output} 2> {log}"

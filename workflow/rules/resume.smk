@@ -1,0 +1,28 @@
+# A killed run leaves Snakemake's lock behind, and the next one would stop and ask for --unlock. The operating system
+# drops a file lock with its process: who gets it knows that no other run of this folder lives on this machine.
+import fcntl
+import socket
+
+LIVING = Path(".snakemake/living_run")
+
+
+def remove_stale_lock():
+    """Take this folder's file lock, for as long as the process lives; with it, clear what a killed run left locked."""
+    LIVING.parent.mkdir(exist_ok=True)
+    living = LIVING.open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(living, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return None  # another run lives, and Snakemake will say so
+    living.seek(0)
+    if living.read() == socket.gethostname():  # a run on another machine may live, for all that is known here
+        for lock in Path(".snakemake/locks").glob("*.lock"):
+            lock.unlink(missing_ok=True)
+    living.truncate(0)
+    living.write(socket.gethostname())
+    living.flush()
+    return living
+
+
+if workflow.is_main_process and not workflow.dryrun:
+    HELD = remove_stale_lock()

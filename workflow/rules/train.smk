@@ -1,0 +1,32 @@
+# train: one model per run. Its state for resuming is no output, or Snakemake would delete it after a failure.
+
+
+rule train_run:
+    input:
+        plates=PLATES,
+        index=rules.molecules.output.index,
+        molecules=rules.molecules.output.molecules,
+        split=run_split,
+        code=code("train"),
+    output:
+        model=f"{RESULTS}/runs/{{run}}/model.pt",
+        log=f"{RESULTS}/runs/{{run}}/train_log.csv",
+    log:
+        f"{LOGS}/train/{{run}}.log",
+    benchmark:
+        f"{TIMES}/train/{{run}}.tsv"
+    conda:
+        "../../envs/train.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+    params:
+        settings=settings("train"),
+        options=run_options,
+        state=f"{RESULTS}/runs/{{run}}/state",
+    message:
+        "Training {wildcards.run}"
+    shell:
+        "python -m cloome train --config <(echo {params.settings:q}) --plates {input.plates} --index {input.index}"
+        " --molecules {input.molecules} --split {input.split} {params.options} --state {params.state}"
+        " --out {output.model} 2> {log}"
