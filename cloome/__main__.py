@@ -1,7 +1,5 @@
 """``python -m cloome STAGE`` is ``cloome STAGE``."""
 
-import sys
+from cloome.cli import start
 
-from cloome.cli import main
-
-sys.exit(main())
+start()

@@ -1,8 +1,10 @@
 """The command ``cloome``: one sub-command per stage, and a few for people. Only this module knows all stages."""
 
 import argparse
+import errno
 import importlib
 import logging
+import os
 import sys
 
 from cloome import __version__
@@ -27,6 +29,15 @@ COMMANDS = {
 }
 
 
+def start() -> None:
+    """Run as a process of its own, and end it."""
+    status = main()
+    sys.stdout.flush()
+    if status:
+        # Python's own way out would release files that could not be written to their end, and HDF5 crashes on these.
+        os._exit(status)
+
+
 def main(words: list[str] | None = None) -> int:
     """Run a sub-command; return 0, or 1 after a line that says what is wrong and what to do."""
     logging.basicConfig(
@@ -41,9 +52,9 @@ def main(words: list[str] | None = None) -> int:
         print(f"cloome {words[0]}: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        if error.errno is None:
-            raise
-        print(f"cloome {words[0]}: {error.strerror}: {error.filename or 'while writing'}", file=sys.stderr)
+        # A full disk, a missing right, a file that vanished: nothing that a traceback would explain.
+        hint = "; free some space, then run the same command again" if error.errno == errno.ENOSPC else ""
+        print(f"cloome {words[0]}: {error}{hint}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

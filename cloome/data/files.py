@@ -10,6 +10,10 @@ import pandas as pd
 
 from cloome.errors import FormatError
 
+# HDF5 crashes when it releases a file that could not be written to its end, as on a full disk. An error holds on to
+# the file through its traceback, so these errors are kept.
+_UNWRITTEN: list[OSError] = []
+
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
@@ -28,10 +32,15 @@ def replacing(path: str | Path) -> Iterator[Path]:
 @contextmanager
 def create_h5(path: str | Path, kind: str, version: int) -> Iterator[h5py.File]:
     """Open a new HDF5 file of a `kind` and `version` that appears under `path` only when complete."""
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        yield file
-        file.attrs["kind"] = kind
-        file.attrs["version"] = version
+    with replacing(path) as temporary:
+        try:
+            with h5py.File(temporary, "w") as file:
+                yield file
+                file.attrs["kind"] = kind
+                file.attrs["version"] = version
+        except OSError as error:
+            _UNWRITTEN.append(error)
+            raise
 
 
 @contextmanager
