@@ -22,8 +22,9 @@ lint: .venv/installed
 docs: .venv/installed
 	$(RUN) cloome config --write
 
+# Own screens, downloads and results of other experiments stay: resources/ may hold terabytes.
 clean:
-	rm -rf .venv results resources logs benchmarks/results .snakemake
+	rm -rf .venv .snakemake logs benchmarks/results results/demo results/plates/simulated-* resources/simulated-*
 
 # The stamp is written last: an installation that was cut off is done again.
 .venv/installed: pyproject.toml constraints.txt

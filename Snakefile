@@ -100,7 +100,8 @@ onstart:
 
 
 onsuccess:
-    print(f"Done. The report: {RESULTS}/report/report.html")
+    page = Path(RESULTS) / "report/report.html"
+    print(f"Done. The report: {page}" if page.is_file() else f"Done. Results: {RESULTS}/")
 
 
 onerror:

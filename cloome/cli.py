@@ -54,7 +54,7 @@ def main(words: list[str] | None = None) -> int:
     except OSError as error:
         # A full disk, a missing right, a file that vanished: nothing that a traceback would explain.
         hint = "; free some space, then run the same command again" if error.errno == errno.ENOSPC else ""
-        print(f"cloome {words[0]}: {error}{hint}", file=sys.stderr)
+        print(f"cloome {words[0]}: {' '.join(str(error).split())}{hint}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

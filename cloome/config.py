@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from cloome.model.feature_map import feature_cells
+
 PAPER_CHANNELS = ["Mito", "ERSyto", "ERSytoBleed", "Ph_golgi", "Hoechst"]
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_]*$")]
@@ -25,10 +27,12 @@ class Section(BaseModel):
 
 
 class Simulate(Section):
-    """The demo's simulated archive site: cells whose look follows from the structure by a planted rule."""
+    """The demo's simulated archive site: cells whose look follows from the structure by a planted rule.
+
+    Every compound has one well on each of the screen's plates.
+    """
 
     seed: int = Field(0, description="Seed of everything that is drawn.")
-    plates: Count = Field(2, description="Replicate plates; every compound has one well on each.")
     sites: Annotated[int, Field(ge=1, le=9)] = Field(3, description="Fields of view per well.")
     height: Annotated[int, Field(ge=32)] = Field(128, description="Height of a field in pixels (real: 520).")
     width: Annotated[int, Field(ge=32)] = Field(160, description="Width of a field in pixels (real: 696).")
@@ -62,7 +66,9 @@ class ArchiveScreen(Section):
     kind: Literal["archives"] = Field(description="Plate archives, listed in a table of sources.")
     name: Name = Field(description="Name of the screen; part of the paths of its files.")
     sources: str = Field("config/sources.csv", description="Table of sources: where each input is fetched from.")
-    plates: list[str] | str = Field(description="Plate ids, or a text file with one id per line.")
+    plates: list[str] | str = Field(
+        description="Plate ids, or a text file of ids between white space; lines that start with # are comments."
+    )
     channels: list[str] = Field(
         PAPER_CHANNELS, min_length=1, description="Channels in the order in which they are stored."
     )
@@ -147,9 +153,7 @@ class ReplicateSplit(Section):
 class PublishedSplit(Section):
     """The authors' own split, from their tables of training and test images."""
 
-    kind: Literal["published"] = Field(description="From tables with an INCHIKEY column.")
-    train: str = Field("split_train", description="Source (in the table of sources) with the training molecules.")
-    test: str = Field("split_test", description="Source with the test molecules.")
+    kind: Literal["published"] = Field(description="From the sources split_train and split_test.")
 
 
 Split = Annotated[RandomSplit | ScaffoldSplit | ReplicateSplit | PublishedSplit, Field(discriminator="kind")]
@@ -243,9 +247,6 @@ class Evaluate(Section):
     minimum_labels: Count = Field(5, description="Fewest actives and inactives in training for an assay to be probed.")
 
 
-STAGES = ["simulate", "download", "images", "molecules", "train", "embed", "evaluate", "report"]
-
-
 class Config(Section):
     """One experiment."""
 
@@ -281,8 +282,18 @@ def _conflicts(config: Config):
     screen, images, model = config.screen, config.images, config.model
     if screen.kind == "load_data" and screen.compounds.path is None:
         yield "screen.compounds.path is missing; write the CSV that says which structure each compound is"
-    if len(set(screen.channels)) < len(screen.channels):
-        yield "screen.channels names a channel twice; name each channel once"
+    lists = {"screen.channels": screen.channels, "runs.methods": config.runs.methods, "runs.seeds": config.runs.seeds}
+    if screen.kind == "archives" and isinstance(screen.plates, list):
+        lists["screen.plates"] = screen.plates
+    for key, values in lists.items():
+        if len(set(values)) < len(values):
+            yield f"{key} names something twice; name each once"
+        if not values:
+            yield f"{key} is empty; name at least one"
+    if config.name == "plates":
+        yield "name: plates is taken by the shared image store; choose another name"
+    if config.simulate is not None and screen.kind == "archives" and not isinstance(screen.plates, list):
+        yield "simulate needs the plates as a list of ids in screen.plates"
     if images.nuclei is not None and images.nuclei not in screen.channels:
         yield (
             f"images.nuclei is {images.nuclei!r}, which is not in screen.channels ({', '.join(screen.channels)}); "
@@ -296,7 +307,7 @@ def _conflicts(config: Config):
     if config.simulate is not None and screen.kind != "archives":
         yield "simulate writes plate archives; write screen.kind: archives, or remove simulate"
     for key, crop in (("train.crop", config.train.crop), ("embed", min(config.embed.height, config.embed.width))):
-        cells = -(-crop // 4) // 8  # the stem halves twice and rounds up, three stages halve and round down
+        cells = feature_cells(crop)
         if cells < model.pool:
             yield (
                 f"{key} gives images of {crop} pixels, {cells} cells of the feature map, but model.pool is "
@@ -305,5 +316,9 @@ def _conflicts(config: Config):
     for name, split in config.runs.splits.items():
         if split.kind in ("random", "scaffold") and split.validation + split.test >= 1:
             yield f"runs.splits.{name}: validation and test leave nothing to train on; lower them"
+        if split.kind in ("random", "scaffold") and split.test == 0:
+            yield f"runs.splits.{name}: test is 0, so nothing could be evaluated; write a share such as 0.2"
+        if split.kind == "published" and config.simulate is not None:
+            yield f"runs.splits.{name}: a simulated screen has no published split; use random or scaffold"
         if split.kind == "published" and screen.kind != "archives":
             yield f"runs.splits.{name}: kind 'published' needs a table of sources; use random, scaffold or replicate"

@@ -19,7 +19,7 @@ SCHEMA_FILE, PAGE_FILE = "config/schema.json", "docs/configuration.md"
 # What each stage depends on. A screen's plate list is left out: adding a plate must not redo the others.
 _SECTIONS = {
     "simulate": ["screen", "simulate"],
-    "images": ["images"],
+    "images": ["images", "simulate"],
     "molecules": ["screen", "molecules"],
     "split": [],
     "train": ["images", "molecules", "model", "train"],
@@ -27,7 +27,8 @@ _SECTIONS = {
     "evaluate": ["evaluate"],
     "report": ["name", "screen", "simulate", "images", "molecules", "runs", "model", "train", "embed", "evaluate"],
 }
-_SCREEN_WITHOUT_TABLES = ["plates", "sources", "compounds", "mechanisms", "labels"]
+# Of the screen, the pixels of a plate depend on its channels and on the roles of its wells.
+_NOT_FOR_PIXELS = ["sources", "compounds", "mechanisms", "labels", "concentration_column", "batch_column"]
 
 
 def load_config(paths: list[str]) -> Config:
@@ -169,7 +170,7 @@ def stage_settings(config: Config, stage: str, split: str | None = None) -> dict
     if "plates" in screen and stage not in ("simulate", "report"):
         screen["plates"] = []
     if "screen" not in _SECTIONS[stage]:
-        screen = {key: value for key, value in screen.items() if key not in _SCREEN_WITHOUT_TABLES[1:]}
+        screen = {key: value for key, value in screen.items() if key not in _NOT_FOR_PIXELS}
     if stage == "split":
         values["runs"] = {"splits": {split: config.runs.splits[split].model_dump()}}
     return {"stage": stage, **values, "screen": screen}
@@ -182,8 +183,17 @@ def settings_text(config: Config, stage: str, split: str | None = None) -> str:
 
 def store_id(config: Config) -> str:
     """Eight characters that name the image settings; equal for configurations whose plates have the same bytes."""
-    text = json.dumps(stage_settings(config, "images"), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return _digest(stage_settings(config, "images"))
+
+
+def screen_id(config: Config) -> str:
+    """The screen's name; a simulated one adds its settings, so that two simulations never overwrite each other."""
+    name = config.screen.name
+    return f"{name}-{_digest(stage_settings(config, 'simulate'))}" if config.simulate else name
+
+
+def _digest(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def schema_text() -> str:

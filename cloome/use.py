@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cloome.data.embeddings import unit_and_length
 from cloome.errors import CloomeError, FormatError
 from cloome.images.intensity import eight_bit
 from cloome.model.checkpoint import Checkpoint, load_checkpoint
+from cloome.model.images import centre_crop
 from cloome.molecules.fingerprints import morgan
 from cloome.molecules.structures import read_structure
 
@@ -57,8 +59,13 @@ class Cloome:
         """
         return cls(load_checkpoint(path), device)
 
-    def encode_images(self, images: np.ndarray) -> np.ndarray:
-        """Embed fields of view as they are; crop them first to embed a part.
+    @property
+    def digest(self) -> str:
+        """Digest of the weights, the same as in the embeddings that this model made."""
+        return self._checkpoint.digest
+
+    def encode_images(self, images: np.ndarray, crop: tuple[int, int] | None = None) -> np.ndarray:
+        """Embed fields of view, whole or their centres.
 
         Parameters
         ----------
@@ -66,6 +73,8 @@ class Cloome:
             Channels in the order of `channels`. 16-bit fields must be whole, as the microscope took them: their
             brightest pixels are cut and the rest scaled to 8 bit, per channel, as in training. 8-bit fields are taken
             to be scaled already.
+        crop : (int, int) or None
+            Height and width in pixels of the centre to embed; it is cut out after scaling. None: the whole field.
 
         Returns
         -------
@@ -76,13 +85,21 @@ class Cloome:
         FormatError
             If the shape or type of the images does not fit the model.
         """
+        return unit_and_length(self.image_features(images, crop))[0]
+
+    def image_features(self, images: np.ndarray, crop: tuple[int, int] | None = None) -> np.ndarray:
+        """Features of fields of view before their length is made 1, as probing uses them (FACTS 4 row 25).
+
+        Parameters, errors and shape are those of `encode_images`.
+        """
         images = self._checked(images)
-        embeddings = [np.zeros((0, self.dimension), np.float32)]
+        features = [np.zeros((0, self.dimension), np.float32)]
         for start in range(0, len(images), IMAGES_AT_ONCE):
             fields = self._eight_bit(images[start : start + IMAGES_AT_ONCE])
+            fields = fields if crop is None else centre_crop(fields, *crop)
             pixels = torch.from_numpy(np.ascontiguousarray(fields)).to(self._device)
-            embeddings.append(self._run(self._network.encode_image, self._checkpoint.normalise(pixels)))
-        return np.concatenate(embeddings)
+            features.append(self._run(self._network.image_features, self._checkpoint.normalise(pixels)))
+        return np.concatenate(features)
 
     def encode_molecules(self, smiles: Sequence[str]) -> np.ndarray:
         """Embed structures.

@@ -1,6 +1,7 @@
 """Embeddings of all images and molecules of a run. HDF5.
 
-``/image/{sample_key,embedding}``, ``/molecule/{inchikey,embedding}``; embeddings float32 (N, D), unit length.
+``/image/{sample_key,embedding,length}``, ``/molecule/{inchikey,embedding}``; embeddings float32 (N, D), unit length;
+length float32 (N,). Attributes: ``model``, and ``crop`` where images were cropped.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import numpy as np
 
 from cloome.data.files import create_h5, open_h5
 
-KIND, VERSION = "embeddings", 1
+KIND, VERSION = "embeddings", 2
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,18 @@ class Embeddings:
     """What a trained model makes of a screen."""
 
     sample_key: np.ndarray  # str (N,)
-    image: np.ndarray  # float32 (N, D)
+    image: np.ndarray  # float32 (N, D), unit length
+    length: np.ndarray  # float32 (N,): length of the image features before it was made 1
     inchikey: np.ndarray  # str (M,)
-    molecule: np.ndarray  # float32 (M, D)
+    molecule: np.ndarray  # float32 (M, D), unit length
+    crop: tuple[int, int] | None  # height and width of the centre crops embedded, in pixels; None: whole fields
+    model: str  # digest of the model's weights
+
+
+def unit_and_length(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Split features, float32 (N, D), into unit vectors (N, D) and lengths (N,); a row of zeros stays as it is."""
+    length = np.linalg.norm(features, axis=1)
+    return features / np.where(length == 0, 1, length)[:, np.newaxis], length
 
 
 def write_embeddings(embeddings: Embeddings, path: str | Path) -> None:
@@ -30,16 +40,24 @@ def write_embeddings(embeddings: Embeddings, path: str | Path) -> None:
     with create_h5(path, KIND, VERSION) as file:
         file.create_dataset("image/sample_key", data=list(embeddings.sample_key), dtype=text)
         file.create_dataset("image/embedding", data=embeddings.image.astype(np.float32))
+        file.create_dataset("image/length", data=embeddings.length.astype(np.float32))
         file.create_dataset("molecule/inchikey", data=list(embeddings.inchikey), dtype=text)
         file.create_dataset("molecule/embedding", data=embeddings.molecule.astype(np.float32))
+        file.attrs["model"] = embeddings.model
+        if embeddings.crop is not None:
+            file.attrs["crop"] = embeddings.crop
 
 
 def read_embeddings(path: str | Path) -> Embeddings:
     """Read embeddings; raises FormatError for another version or a truncated file."""
     with open_h5(path, KIND, VERSION) as file:
+        crop = file.attrs.get("crop")
         return Embeddings(
-            file["image/sample_key"].asstr()[()],
-            file["image/embedding"][()],
-            file["molecule/inchikey"].asstr()[()],
-            file["molecule/embedding"][()],
+            sample_key=file["image/sample_key"].asstr()[()],
+            image=file["image/embedding"][()],
+            length=file["image/length"][()],
+            inchikey=file["molecule/inchikey"].asstr()[()],
+            molecule=file["molecule/embedding"][()],
+            crop=None if crop is None else (int(crop[0]), int(crop[1])),
+            model=file.attrs["model"],
         )

@@ -1,6 +1,7 @@
 """Writing so that a file is whole or absent, and reading so that a wrong file is named as such."""
 
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,25 +48,32 @@ def create_h5(path: str | Path, kind: str, version: int) -> Iterator[h5py.File]:
 def open_h5(path: str | Path, kind: str, version: int) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading.
 
+    Keep to reading from it inside the block: a KeyError or OSError in there counts as damage to the file.
+
     Raises
     ------
     FormatError
-        If the file is missing, truncated, of another kind or of another version.
+        If the file is missing, truncated, damaged, of another kind or of another version.
     """
     if not Path(path).is_file():
         raise FormatError(f"{path}: no such file; run the stage that writes it (cloome --help lists them)")
     try:
         file = h5py.File(path, "r")
+    except PermissionError as error:
+        raise FormatError(f"{path}: cannot be read: {error}") from error
     except OSError as error:
         raise FormatError(f"{path}: truncated or not HDF5; delete it and run its stage again") from error
     with file:
-        found = (str(file.attrs.get("kind", "nothing")), int(file.attrs.get("version", 0)))
-        if found != (kind, version):
-            raise FormatError(
-                f"{path}: holds {found[0]} version {found[1]}, expected {kind} version {version}; "
-                "delete it and run its stage again"
-            )
-        yield file
+        try:
+            found = (str(file.attrs.get("kind", "nothing")), int(file.attrs.get("version", 0)))
+            if found != (kind, version):
+                raise FormatError(
+                    f"{path}: holds {found[0]} version {found[1]}, expected {kind} version {version}; "
+                    "delete it and run its stage again"
+                )
+            yield file
+        except (KeyError, OSError) as error:
+            raise FormatError(f"{path}: damaged; delete it and run its stage again ({error})") from error
 
 
 def write_csv(table: pd.DataFrame, path: str | Path) -> None:
@@ -89,19 +97,24 @@ def read_csv(path: str | Path, columns: list[str], **options) -> pd.DataFrame:
     Raises
     ------
     FormatError
-        If the file is missing, cannot be parsed, or lacks a column; the message names what it has.
+        If the file is missing, cannot be read or parsed, or lacks a column; the message names what it has.
     """
     separator = "\t" if ".tsv" in Path(path).name else ","
     try:
         table = pd.read_csv(path, sep=separator, **options)
     except FileNotFoundError as error:
         raise FormatError(f"{path}: no such file") from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read: {error.strerror or error}") from error
+    # Errors of pandas are ValueErrors; the other two come from damaged compression.
+    except (ValueError, EOFError, zlib.error) as error:
         raise FormatError(f"{path}: not a readable table: {error}") from error
     missing = [column for column in columns if column not in table.columns]
     if missing:
+        # The options may have left columns out.
+        found = pd.read_csv(path, sep=separator, nrows=0).columns
         raise FormatError(
-            f"{path}: no column {', '.join(missing)}; it has {', '.join(map(str, table.columns[:20]))}. "
+            f"{path}: no column {', '.join(missing)}; it has {', '.join(map(str, found[:20]))}. "
             "Name the right columns in the configuration"
         )
     return table

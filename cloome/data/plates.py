@@ -82,12 +82,12 @@ def write_plate(
     Raises
     ------
     FormatError
-        If two fields have the same well and site, or fields differ in shape.
+        If there is no field, two fields have the same well and site, or fields differ in shape.
     """
     fields = iter(fields)
     first = next(fields, None)
     if first is None:
-        raise FormatError(f"plate {plate}: not a single usable field; {Path(path).stem}.refused.csv says why")
+        raise FormatError(f"plate {plate}: not a single usable field")
     shape = first.image.shape
     keys, wells, sites, counts, means, stds = [], [], [], [], [], []
     known = set()

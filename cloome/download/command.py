@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
+from cloome.data.sources import Source, find_source
 from cloome.download.members import check_endings, extract_members
-from cloome.download.sources import Source, find_source
 from cloome.download.transfer import fetch
 
 

@@ -15,7 +15,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
-from cloome.download.sources import Source
+from cloome.data.sources import Source
 from cloome.errors import CloomeError
 
 log = logging.getLogger(__name__)

@@ -70,7 +70,16 @@ def embed(
     if found != expected:
         raise FormatError(f"{model}: made for fingerprints of {expected} bits, but {molecules} has {found}")
     device, start = pick_device(), time.perf_counter()
-    image = embed_images(checkpoint, fields, config.embed, device)
+    image, length = embed_images(checkpoint, fields, config.embed, device)
     log.info("%d images, %.0f per second", len(image), len(image) / (time.perf_counter() - start))
     molecule = embed_molecules(checkpoint, compounds.fingerprints, config.embed, device)
-    write_embeddings(Embeddings(keys, image, compounds.table["inchikey"].to_numpy(), molecule), out)
+    embeddings = Embeddings(
+        sample_key=keys,
+        image=image,
+        length=length,
+        inchikey=compounds.table["inchikey"].to_numpy(),
+        molecule=molecule,
+        crop=(config.embed.height, config.embed.width),
+        model=checkpoint.digest,
+    )
+    write_embeddings(embeddings, out)

@@ -6,13 +6,16 @@ import numpy as np
 import torch
 
 from cloome.config import Embed
+from cloome.data.embeddings import unit_and_length
 from cloome.data.fields import Fields, read_ahead
 from cloome.model.checkpoint import Checkpoint
 from cloome.model.images import centre_crop
 
 
 @torch.inference_mode()
-def embed_images(checkpoint: Checkpoint, fields: Fields, settings: Embed, device: torch.device) -> np.ndarray:
+def embed_images(
+    checkpoint: Checkpoint, fields: Fields, settings: Embed, device: torch.device
+) -> tuple[np.ndarray, np.ndarray]:
     """Embed the centre crops of stored fields (FACTS 4, rows 6 to 8).
 
     Parameters
@@ -28,10 +31,12 @@ def embed_images(checkpoint: Checkpoint, fields: Fields, settings: Embed, device
 
     Returns
     -------
-    float32 (N, D), unit length
+    embedding : float32 (N, D), unit length
+    length : float32 (N,)
+        Length of the features before it was made 1; probing needs it (FACTS 4, row 25).
     """
     network = checkpoint.network.to(device, memory_format=torch.channels_last)
-    embeddings = np.empty((len(fields), checkpoint.settings["model"]["embedding"]), dtype=np.float32)
+    features = np.empty((len(fields), checkpoint.settings["model"]["embedding"]), dtype=np.float32)
 
     def read(group: np.ndarray) -> tuple[np.ndarray, torch.Tensor]:
         images = np.stack([centre_crop(fields[number], settings.height, settings.width) for number in group])
@@ -39,8 +44,8 @@ def embed_images(checkpoint: Checkpoint, fields: Fields, settings: Embed, device
 
     for group, images in read_ahead(read, _groups(fields, settings.batch)):
         pixels = checkpoint.normalise(images.to(device)).contiguous(memory_format=torch.channels_last)
-        embeddings[group] = network.encode_image(pixels).cpu().numpy()
-    return embeddings
+        features[group] = network.image_features(pixels).cpu().numpy()
+    return unit_and_length(features)
 
 
 @torch.inference_mode()

@@ -24,6 +24,10 @@ TABLE_COLUMNS = ["features", "labels", "task", "assay", *COLUMNS[1:]]
 def activity_table(samples: Samples, labels: Labels | None, settings: Evaluate) -> pd.DataFrame:
     """Probe every assay; one row per features, labels (true or shuffled) and task.
 
+    As upstream (FACTS 4 row 25), the features ``cloome`` are those before normalisation, and a sample is an image.
+    Unlike upstream (row 7), training images are embedded as validation and test images are, by their centre crop;
+    upstream trains its probes on random crops of 90 to 100 % of the area, resized.
+
     ``shuffled`` permutes the rows of the label matrix among the labelled molecules of this screen; its AUC must sit
     at 0.5 where no molecule stands in two parts of the split.
 
@@ -61,12 +65,13 @@ def _tables(
     known = label_row >= 0
     shuffled[known] = stream(settings.seed, "shuffled labels").permutation(label_row[known])
     part = samples.table["part"].to_numpy()[images]
-    sets = [(CLOOME, "true", samples.image), (CLOOME, "shuffled", samples.image)]
+    features = samples.image * samples.length[:, np.newaxis]
+    sets = [(CLOOME, "true", features), (CLOOME, "shuffled", features)]
     sets += [(name, "true", values) for name, values in baselines(samples).items()]
-    for features, kind, values in sets:
+    for name, kind, values in sets:
         rows = label_row if kind == "true" else shuffled
         matrix: scipy.sparse.csr_matrix = labels.matrix[rows[samples.molecule_of[images]]]
         table = probe(values[images], matrix, part, settings.minimum_labels)
         log.info("probing %s, %s labels: mean AUC %.3f over %d assays",
-                 features, kind, table["test_auc"].mean(), table["test_auc"].notna().sum())  # fmt: skip
-        yield table.assign(features=features, labels=kind, assay=labels.assay)
+                 name, kind, table["test_auc"].mean(), table["test_auc"].notna().sum())  # fmt: skip
+        yield table.assign(features=name, labels=kind, assay=labels.assay)

@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, matthews_corrcoef, roc_auc_score
 from threadpoolctl import threadpool_limits
 
+from cloome.config import Evaluate
 from cloome.data.splits import PARTS
 
 # Upstream's grid: powers of ten from 1e-6 to 1e6, without 10.
@@ -37,7 +38,7 @@ def probe(
     features: np.ndarray,
     labels: np.ndarray | scipy.sparse.spmatrix,
     part: np.ndarray,
-    minimum_labels: int = 1,
+    minimum_labels: int = Evaluate().minimum_labels,
 ) -> pd.DataFrame:
     """Fit and judge one logistic regression per task, as upstream does (FACTS 4 row 25).
 

@@ -29,8 +29,8 @@ def ranks(queries: np.ndarray, candidates: np.ndarray, positive: np.ndarray) -> 
     Returns
     -------
     int64 (Q,)
-        1 is best, M is worst. Any other candidate with the same score counts against (FACTS 1.2: in the paper's
-        code an exact tie puts the positive last).
+        1 is best, M is worst. Any other candidate with the same score counts against; so it is in upstream's pools of
+        100 (FACTS 1.2).
     """
     positive = np.asarray(positive)
     found = np.empty(len(queries), dtype=np.int64)

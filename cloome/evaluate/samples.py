@@ -20,6 +20,7 @@ class Samples:
 
     table: pd.DataFrame  # (N rows) the columns of the index, and part
     image: np.ndarray  # float32 (N, D), unit length
+    length: np.ndarray  # float32 (N,): length of the image features before it was made 1
     molecule_of: np.ndarray  # int64 (N,): row of the image's molecule in `molecule`
     inchikey: np.ndarray  # str (M,)
     molecule: np.ndarray  # float32 (M, D), unit length
@@ -47,9 +48,11 @@ def align(index: pd.DataFrame, embeddings: Embeddings, molecules: Molecules, spl
         if not (table["part"] == part).any():
             raise FormatError(f"no image of the index is in the part {part!r} of the split; give files of one run")
     inchikey, molecule_of = np.unique(table["inchikey"].to_numpy(dtype=str), return_inverse=True)
+    keys = table["sample_key"].to_numpy()
     return Samples(
         table,
-        _picked(embeddings.image, embeddings.sample_key, table["sample_key"].to_numpy(), "image"),
+        _picked(embeddings.image, embeddings.sample_key, keys, "image"),
+        _picked(embeddings.length, embeddings.sample_key, keys, "image"),
         molecule_of,
         inchikey,
         _picked(embeddings.molecule, embeddings.inchikey, inchikey, "molecule"),

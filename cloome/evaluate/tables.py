@@ -7,28 +7,10 @@ import numpy as np
 import pandas as pd
 
 from cloome.config import Evaluate
+from cloome.data.evaluation import RANKING_COLUMNS
 from cloome.evaluate.draws import stream
 from cloome.evaluate.statistics import chance_of_hit, clustered_intervals, exact_interval
 
-COLUMNS = [
-    "features",
-    "direction",
-    "queries",
-    "pool",
-    "k",
-    "n",
-    "hits",
-    "value",
-    "low",
-    "high",
-    "clusters",
-    "cluster_low",
-    "cluster_high",
-    "chance",
-    "mean_rank",
-    "median_rank",
-    "chance_within_batch",
-]
 TOP_K = (1, 5, 10)  # as in the paper's tables
 DECIMALS = 6
 
@@ -55,7 +37,7 @@ def table(rankings: Iterable[Ranking], settings: Evaluate) -> pd.DataFrame:
     as independent, as the paper does; ``cluster_low`` and ``cluster_high`` resample molecules.
     """
     rows = [row for ranking in rankings if len(ranking.ranks) for row in _rows(ranking, settings)]
-    return pd.DataFrame(rows, columns=COLUMNS).round(DECIMALS)
+    return pd.DataFrame(rows, columns=RANKING_COLUMNS).round(DECIMALS)
 
 
 def _rows(ranking: Ranking, settings: Evaluate) -> list[dict]:

@@ -62,7 +62,7 @@ def store_plate(config: Config, plate: str, origin: Path, wells: Path | None, ou
     ConfigError
         If a screen of kind ``archives`` comes without a plate map.
     CloomeError
-        If an archive is missing or truncated, a table cannot be read, or no field can be used.
+        If an archive is missing or truncated, a table cannot be read, or no field can be used; the message says why.
     """
     channels = config.screen.channels
     with _opened(config, plate, origin, wells) as source:
@@ -70,13 +70,22 @@ def store_plate(config: Config, plate: str, origin: Path, wells: Path | None, ou
         try:
             written = write_plate(out, plate, channels, fields, source.source, config.images.model_dump())
         except FormatError as error:
-            if not source.refused:
-                raise
-            item, reason = source.refused[-1]
-            raise FormatError(f"{error}; {len(source.refused)} refused, the last is {item}: {reason}") from error
+            problem = str(error) if source.fields else _no_field(config, plate, origin, wells)
+            raise FormatError(problem + _why_refused(source.refused)) from error
         finally:
             write_refused(out.with_suffix(".refused.csv"), source.refused)
     log.info("plate %s: %d fields stored, %d refused", plate, written, len(source.refused))
+
+
+def _no_field(config: Config, plate: str, origin: Path, wells: Path | None) -> str:
+    """Why no field of the plate was even tried: mock wells only, or no complete field at all."""
+    with _opened(_with_all_wells(config), plate, origin, wells) as source:
+        XX
+
+
+def _why_refused(refused: list[tuple[str, str]]) -> str:
+    reasons = list(dict.fromkeys(reason for _, reason in refused))[:REASONS]
+    return f"; {len(refused)} refused: {'; '.join(reasons)}" if refused else ""
 
 
 @contextmanager

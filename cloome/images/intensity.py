@@ -16,8 +16,8 @@ def to_uint8(channel: np.ndarray, cut: float = PAPER[0], scale: float = PAPER[1]
     The threshold is the n-th highest pixel, n = round(H W cut), halves to even. A pixel becomes
     value * (scale / threshold) in double precision, clipped at 255 and truncated.
 
-    Upstream leaves two cases undefined (FACTS 4, row 3): where n rounds to 0, the threshold is the highest pixel
-    here; where the threshold is 0, the image is dark and the result is 0 everywhere.
+    Two cases go wrong upstream (FACTS 4, row 3). Here, where n rounds to 0, the threshold is the highest pixel; where
+    the threshold is 0, the image is dark and the result is 0 everywhere.
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 An own file holds one dictionary of tensors, numbers and texts; nothing in it can run code when it is loaded.
 """
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,15 @@ class Checkpoint:
     def std(self) -> list[float]:
         """Number per channel that is divided by."""
         return self.normalise.std
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the names and values of the weights, hexadecimal: tells whether two files hold one model."""
+        digest = hashlib.sha256()
+        for name, tensor in self.network.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.cpu().numpy().tobytes())
+        return digest.hexdigest()
 
 
 def save_checkpoint(

@@ -37,9 +37,13 @@ class ClipModel(nn.Module):
         """The inverse temperature, a scalar."""
         return self.logit_inv_tau.exp()
 
+    def image_features(self, images: torch.Tensor) -> torch.Tensor:
+        """Features of normalised images, float (N, C, H, W), as float32 (N, D) of any length."""
+        return self.visual(images).float()
+
     def encode_image(self, images: torch.Tensor) -> torch.Tensor:
         """Embed normalised images, float (N, C, H, W), as float32 (N, D) of unit length."""
-        return _unit(self.visual(images))
+        return _unit(self.image_features(images))
 
     def encode_molecule(self, fingerprints: torch.Tensor) -> torch.Tensor:
         """Embed fingerprints, float (N, bits) of 0 and 1, as float32 (N, D) of unit length."""

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from cloome.errors import ConfigError
+from cloome.model.feature_map import feature_cells
 
 EXPANSION = 4
 
@@ -74,12 +75,6 @@ class ResNet(nn.Module):
         features = self.maxpool(self.relu(self.bn1(self.conv1(images))))
         features = self.layer4(self.layer3(self.layer2(self.layer1(features))))
         return self.fc(self.avgpool(features).mean(dim=(2, 3)))
-
-
-def feature_cells(pixels: int) -> int:
-    """Cells of the feature map along a side of so many pixels: 16 for 520, 21 for 696 (FACTS 4, row 13)."""
-    # The stem's two strides round up, the three poolings of the stages round down.
-    return -(-pixels // 4) // 8
 
 
 class Bottleneck(nn.Module):

@@ -28,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--image",
         nargs="+",
         metavar="FILE",
-        help="one field of view: find molecules. One file per channel in the model's order, or CHANNEL=FILE",
+        help="one whole field of view: find molecules. One file per channel in the model's order, or CHANNEL=FILE; "
+        "it is cropped as the images of the embeddings were",
     )
     parser.add_argument("--index", metavar="PARQUET", help="index: adds plate, well and compound to found images")
     parser.add_argument("--molecules", metavar="H5", help="molecules: adds SMILES and name to found molecules")
@@ -42,12 +43,16 @@ def run(arguments: argparse.Namespace) -> None:
     Raises
     ------
     CloomeError
-        If the query or a file does not fit the model.
+        If the options do not go together, or the query or a file does not fit the model.
     """
-    if arguments.top < 1:
-        raise CloomeError(f"--top {arguments.top}: ask for at least 1")
+    _check(arguments)
     model = Cloome.load(arguments.model, arguments.device)
     embeddings = read_embeddings(arguments.embeddings)
+    if embeddings.model != model.digest:
+        raise CloomeError(
+            f"{arguments.embeddings}: made by another model than {arguments.model}; give the embeddings that this "
+            "model made"
+        )
     if arguments.smiles:
         found = find_images(model, embeddings, arguments.smiles, arguments.top)
         found = _joined(found, arguments.index and read_index(arguments.index), "sample_key", WELL_COLUMNS)
@@ -75,10 +80,23 @@ def find_images(model: Cloome, embeddings: Embeddings, smiles: list[str], top: i
 
 
 def find_molecules(model: Cloome, embeddings: Embeddings, field: np.ndarray, top: int) -> pd.DataFrame:
-    """The molecules nearest to a field of view (C, H, W): columns rank, similarity, inchikey."""
-    order, similarity = nearest(model.encode_images(field[np.newaxis]), _some(embeddings.molecule, "molecules"), top)
+    """The molecules nearest to a field of view (C, H, W), cropped as the images of the embeddings were.
+
+    Columns rank, similarity, inchikey.
+    """
+    image = model.encode_images(field[np.newaxis], embeddings.crop)
+    order, similarity = nearest(image, _some(embeddings.molecule, "molecules"), top)
     rank = np.arange(1, order.shape[1] + 1)
     return pd.DataFrame({"rank": rank, "similarity": similarity[0], "inchikey": embeddings.inchikey[order[0]]})
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    if arguments.top < 1:
+        raise CloomeError(f"--top {arguments.top}: ask for at least 1")
+    if arguments.image and arguments.index:
+        raise CloomeError("--index describes found images, but --image finds molecules; give --molecules instead")
+    if arguments.smiles and arguments.molecules:
+        raise CloomeError("--molecules describes found molecules, but --smiles finds images; give --index instead")
 
 
 def _some(candidates: np.ndarray, what: str) -> np.ndarray:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cloome.data.embeddings import Embeddings, write_embeddings
+from cloome.data.embeddings import Embeddings, unit_and_length, write_embeddings
 from cloome.data.files import read_csv
 from cloome.data.plates import open_plate
 from cloome.data.refused import write_refused
@@ -37,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Write the embeddings, and beside them ``*.refused.csv`` with the structures that cannot be read.
 
+    Fields are embedded whole, whatever their size.
+
     Raises
     ------
     CloomeError
@@ -49,11 +51,17 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.smiles_file:
         smiles, refused = _structures(arguments.smiles_file, arguments.column, model.standardise)
     fields = [batch for path in arguments.plates for batch in _plate(model, path)]
+    image, length = unit_and_length(
+        np.concatenate([np.zeros((0, model.dimension), np.float32), *(features for _, features in fields)])
+    )
     embeddings = Embeddings(
-        np.concatenate([np.array([], dtype=object), *(keys for keys, _ in fields)]),
-        np.concatenate([np.zeros((0, model.dimension), np.float32), *(embedding for _, embedding in fields)]),
-        np.array(list(smiles), dtype=object),
-        model.encode_molecules(list(smiles.values())),
+        sample_key=np.concatenate([np.array([], dtype=object), *(keys for keys, _ in fields)]),
+        image=image,
+        length=length,
+        inchikey=np.array(list(smiles), dtype=object),
+        molecule=model.encode_molecules(list(smiles.values())),
+        crop=None,
+        model=model.digest,
     )
     write_refused(arguments.out.with_suffix(".refused.csv"), refused)
     write_embeddings(embeddings, arguments.out)
@@ -72,7 +80,7 @@ def _structures(path: str, column: str, standardise: bool) -> tuple[dict[str, st
 
 
 def _plate(model: Cloome, path: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Names and embeddings of a plate's fields, some at a time."""
+    """Names and features of a plate's fields, some at a time."""
     with open_plate(path) as plate:
         if plate.channels != model.channels:
             raise FormatError(
@@ -82,4 +90,4 @@ def _plate(model: Cloome, path: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         keys = plate.fields()["sample_key"].to_numpy()
         for start in range(0, len(keys), IMAGES_AT_ONCE):
             some = slice(start, start + IMAGES_AT_ONCE)
-            yield keys[some], model.encode_images(plate.images[some])
+            yield keys[some], model.image_features(plate.images[some])

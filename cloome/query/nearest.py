@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from cloome.errors import FormatError
-
 
 def nearest(queries: np.ndarray, candidates: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
     """The candidates nearest to each query.
@@ -20,17 +18,7 @@ def nearest(queries: np.ndarray, candidates: np.ndarray, top: int) -> tuple[np.n
         Row numbers of candidates, nearest first; of equals, the earlier row first.
     similarity : float32 (Q, top)
         Their cosine similarities, -1 to 1.
-
-    Raises
-    ------
-    FormatError
-        If queries and candidates differ in their dimension.
     """
-    if queries.shape[1] != candidates.shape[1]:
-        raise FormatError(
-            f"the model's space has {queries.shape[1]} dimensions, the embeddings have {candidates.shape[1]}; "
-            "give the embeddings that this model made"
-        )
     similarity = queries @ candidates.T
     order = np.argsort(-similarity, axis=1, kind="stable")[:, :top]
     return order, np.take_along_axis(similarity, order, axis=1)

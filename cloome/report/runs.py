@@ -6,30 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from cloome.data.evaluation import RANKING_COLUMNS
 from cloome.data.files import read_csv
+from cloome.data.train_log import LOG_COLUMNS
 from cloome.errors import FormatError
 
-ACCURACY_COLUMNS = [
-    "features",
-    "direction",
-    "queries",
-    "pool",
-    "k",
-    "n",
-    "hits",
-    "value",
-    "low",
-    "high",
-    "clusters",
-    "cluster_low",
-    "cluster_high",
-    "chance",
-    "mean_rank",
-    "median_rank",
-    "chance_within_batch",
-]
 PROBING, PROBING_COLUMNS = "probing", ["features", "labels", "test_auc"]
-LOG_COLUMNS = ["epoch", "learning_rate", "inv_tau", "train_loss", "validation_loss"]
 
 
 @dataclass(frozen=True)
@@ -78,7 +60,7 @@ def read_evaluation(run: Run, benchmark: str) -> pd.DataFrame:
     FormatError
         If the file is missing or lacks a column.
     """
-    columns = PROBING_COLUMNS if benchmark == PROBING else ACCURACY_COLUMNS
+    columns = PROBING_COLUMNS if benchmark == PROBING else RANKING_COLUMNS
     # Labels that are all "true" would otherwise be read as truth values.
     table = read_csv(run.folder / "evaluation" / f"{benchmark}.csv", columns, dtype={"labels": str})
     return table.assign(split=run.split, method=run.method, run=run.name)

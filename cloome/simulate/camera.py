@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-MAXIMUM = 4095  # of a 12-bit camera (FACTS 5.1; seen in the real field)
+MAXIMUM = 4095  # of a 12-bit camera, as seen in the real field
 # Counts without and at full stain, about those of the real field, in the order of cells.STAINS.
 _FLOOR = np.array([140, 240, 230, 330, 290], dtype=np.float32)
 _RANGE = np.array([1100, 1300, 1200, 1500, 1100], dtype=np.float32)

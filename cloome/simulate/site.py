@@ -15,6 +15,7 @@ import pandas as pd
 
 from cloome.config import Config, Simulate
 from cloome.data.files import write_csv
+from cloome.data.sources import COLUMNS as SOURCE_COLUMNS
 from cloome.data.wells import MOCK, TREATED
 from cloome.errors import ConfigError
 from cloome.simulate.archives import archive_path, plate_archives, write_metadata
@@ -27,7 +28,6 @@ from cloome.simulate.structures import drugs
 log = logging.getLogger(__name__)
 
 SOURCES = "sources.csv"
-SOURCE_COLUMNS = ["source", "plate", "channel", "url", "mirrors", "bytes", "sha256", "licence", "date", "what"]
 _WELL_ROWS, _WELL_COLUMNS = "ABCDEFGHIJKLMNOP", 24
 _FLAGGED = 0.01  # share of fields that are blurred, and as many that are saturated
 _CONCENTRATION = 5.0  # mmol/l of the stock, as the real tables give it
@@ -92,10 +92,6 @@ def check(config: Config, compounds: int) -> None:
         raise ConfigError("simulate is null, so there is nothing to simulate; write a section simulate")
     if isinstance(screen.plates, str):
         raise ConfigError(f"screen.plates names the file {screen.plates}; to simulate, list the plate ids themselves")
-    if len(screen.plates) != simulate.plates:
-        raise ConfigError(
-            f"screen.plates lists {len(screen.plates)} plates but simulate.plates is {simulate.plates}; make them agree"
-        )
     strange = [plate for plate in screen.plates if not re.fullmatch(r"\d{5}", plate)]
     if strange or len(set(screen.plates)) < len(screen.plates):
         raise ConfigError(f"screen.plates is {', '.join(screen.plates)}; write different ids of five digits each")

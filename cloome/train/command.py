@@ -16,12 +16,13 @@ from cloome.data.index import read_index
 from cloome.data.molecules import Molecules, read_molecules
 from cloome.data.plates import open_plate
 from cloome.data.splits import read_split
+from cloome.data.train_log import LOG_COLUMNS
 from cloome.errors import FormatError
 from cloome.model.checkpoint import SECTIONS, save_checkpoint
 from cloome.model.clip import build_model
 from cloome.model.device import pick_device
 from cloome.model.normalisation import Normalisation, measured, paper
-from cloome.train.loop import LOG_COLUMNS, Trainer, be_deterministic
+from cloome.train.loop import Trainer, be_deterministic
 from cloome.train.pairs import Pairs, load_pairs, shuffled
 from cloome.train.state import State, key_of
 

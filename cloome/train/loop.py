@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from cloome.config import Train
+from cloome.data.train_log import LOG_COLUMNS
 from cloome.errors import CloomeError
 from cloome.model.clip import ClipModel
 from cloome.model.losses import cloob, info_nce
@@ -19,17 +20,6 @@ from cloome.train.pairs import Batch, Pairs, steps_per_epoch, training_batches, 
 from cloome.train.state import State
 
 log = logging.getLogger(__name__)
-
-LOG_COLUMNS = [
-    "epoch",
-    "step",
-    "learning_rate",
-    "inv_tau",
-    "train_loss",
-    "validation_loss",
-    "images_per_second",
-    "seconds",
-]
 
 
 def be_deterministic(seed: int) -> None:

@@ -1,13 +1,14 @@
 """Molecules and embeddings: what is written is read; a truncated file or one of another kind is refused."""
 
 import json
+from dataclasses import replace
 
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
-from cloome.data.embeddings import Embeddings, read_embeddings, write_embeddings
+from cloome.data.embeddings import Embeddings, read_embeddings, unit_and_length, write_embeddings
 from cloome.data.files import create_h5
 from cloome.data.molecules import TEXTS, Molecules, read_molecules, write_molecules
 from cloome.errors import FormatError
@@ -25,7 +26,13 @@ def embeddings() -> Embeddings:
     random = np.random.default_rng(0)
     image, molecule = random.normal(size=(3, 4)).astype(np.float32), random.normal(size=(2, 4)).astype(np.float32)
     return Embeddings(
-        np.array(["1-A01-1", "1-A01-2", "1-A02-1"], object), image, np.array(["A", "B"], object), molecule
+        sample_key=np.array(["1-A01-1", "1-A01-2", "1-A02-1"], object),
+        image=image,
+        length=np.array([0.5, 1, 2], np.float32),
+        inchikey=np.array(["A", "B"], object),
+        molecule=molecule,
+        crop=(520, 696),
+        model="f00d",
     )
 
 
@@ -45,18 +52,27 @@ def test_embeddings_come_back(embeddings, tmp_path):
     path = tmp_path / "embeddings.h5"
     write_embeddings(embeddings, path)
     back = read_embeddings(path)
-    for name in ("sample_key", "image", "inchikey", "molecule"):
+    for name in ("sample_key", "image", "length", "inchikey", "molecule"):
         np.testing.assert_array_equal(getattr(back, name), getattr(embeddings, name))
-    assert back.image.dtype == back.molecule.dtype == np.float32
+    assert back.image.dtype == back.length.dtype == back.molecule.dtype == np.float32
+    assert (back.crop, back.model) == ((520, 696), "f00d")
 
 
-def test_embeddings_of_images_only_come_back(embeddings, tmp_path):
+def test_embeddings_of_whole_images_only_come_back(embeddings, tmp_path):
     path = tmp_path / "embeddings.h5"
-    write_embeddings(
-        Embeddings(embeddings.sample_key, embeddings.image, np.array([], object), np.zeros((0, 4), np.float32)), path
-    )
+    no_molecules = {"inchikey": np.array([], object), "molecule": np.zeros((0, 4), np.float32)}
+    write_embeddings(replace(embeddings, **no_molecules, crop=None), path)
     back = read_embeddings(path)
     assert (back.image.shape, back.molecule.shape, len(back.inchikey)) == ((3, 4), (0, 4), 0)
+    assert back.crop is None
+
+
+def test_features_are_direction_times_length():
+    features = np.array([[3, 4], [0, 0], [0, -2]], np.float32)
+    unit, length = unit_and_length(features)
+    assert unit.dtype == length.dtype == np.float32
+    assert length.tolist() == [5, 0, 2]
+    np.testing.assert_allclose(unit, [[0.6, 0.8], [0, 0], [0, -1]])
 
 
 def test_a_wrong_file_is_named_as_such(molecules, embeddings, tmp_path):
@@ -64,7 +80,7 @@ def test_a_wrong_file_is_named_as_such(molecules, embeddings, tmp_path):
     with pytest.raises(FormatError, match="no such file"):
         read_molecules(path)
     write_embeddings(embeddings, path)
-    with pytest.raises(FormatError, match="holds embeddings version 1, expected molecules version 1"):
+    with pytest.raises(FormatError, match="holds embeddings version 2, expected molecules version 1"):
         read_molecules(path)
     with create_h5(path, "molecules", 99):
         pass

@@ -6,9 +6,9 @@ import tarfile
 
 import pytest
 
+from cloome.data.sources import COLUMNS
 from cloome.download import members
 from cloome.download.command import add_arguments, run
-from cloome.download.sources import COLUMNS
 from cloome.errors import CloomeError, FormatError
 
 ENDINGS = ["profiles/mean_well_profiles.csv", "quality_control/qc.csv"]

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from cloome.download.sources import Source
+from cloome.data.sources import Source
 from cloome.download.transfer import RETRIES, fetch
 from cloome.errors import CloomeError
 

@@ -88,12 +88,12 @@ def test_embeddings_are_what_the_network_makes_of_each_image_alone(screen, batch
     assert found.inchikey.tolist() == [f"inchikey-{row}" for row in range(4)]
     network = load_checkpoint(screen.folder / "model.pt").network
     with torch.inference_mode():
-        for key, embedding in zip(screen.keys, found.image, strict=True):
+        for key, embedding, length in zip(screen.keys, found.image, found.length, strict=True):
             # P1 is 40 x 72, so it is taken whole in height; P2 is 70 x 64.
             crop = screen.images[key][:, :, 4:68] if key.startswith("P1") else screen.images[key][:, 11:59]
             pixels = (torch.from_numpy(crop.astype(np.float32)) - 100) / 50
-            expected = network.encode_image(pixels[None])[0].numpy()
-            np.testing.assert_allclose(embedding, expected, atol=1e-5)
+            np.testing.assert_allclose(embedding, network.encode_image(pixels[None])[0].numpy(), atol=1e-5)
+            np.testing.assert_allclose(length, network.visual(pixels[None])[0].norm().item(), rtol=1e-4)
         for fingerprint, embedding in zip(screen.fingerprints, found.molecule, strict=True):
             expected = network.encode_molecule(torch.from_numpy(fingerprint[None].astype(np.float32)))[0].numpy()
             np.testing.assert_allclose(embedding, expected, atol=1e-5)
@@ -105,6 +105,12 @@ def test_embeddings_are_float32_of_unit_length_and_differ(screen):
         assert embedding.dtype == np.float32
         np.testing.assert_allclose(np.linalg.norm(embedding, axis=1), 1.0, rtol=1e-5)
         assert len(np.unique(embedding.round(6), axis=0)) == len(embedding)
+
+
+def test_the_file_names_the_crop_and_the_model(screen):
+    found = screen.run(height=40, width=64)
+    assert found.crop == (40, 64)
+    assert found.model == load_checkpoint(screen.folder / "model.pt").digest
 
 
 def test_a_model_for_other_channels_is_refused(screen):

@@ -44,7 +44,15 @@ class Screen:
         signal = directions[[keys.index(key) for key in index["inchikey"]]]
         images = scatter if np.isinf(noise) else signal + noise * scatter
         self.index = index
-        self.embeddings = Embeddings(index["sample_key"].to_numpy(), _unit(images), np.array(keys), _unit(directions))
+        self.embeddings = Embeddings(
+            sample_key=index["sample_key"].to_numpy(),
+            image=_unit(images),
+            length=np.linalg.norm(images, axis=1).astype(np.float32),
+            inchikey=np.array(keys),
+            molecule=_unit(directions),
+            crop=None,
+            model="planted",
+        )
         table = pd.DataFrame({"inchikey": keys, "smiles": "C", "scaffold": "", "name": keys, "mechanism": ""})
         if mechanisms:
             table["mechanism"] = [f"mechanism {m % MECHANISMS}" for m in range(MOLECULES)]

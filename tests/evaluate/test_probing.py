@@ -121,6 +121,17 @@ def test_activity_table_has_true_and_shuffled_labels_and_baselines(screen):
     assert (table["n_train"] == (24 - 6) * 6).all()  # the images of all labelled training molecules
 
 
+def test_the_model_is_probed_by_its_features_before_their_length_was_made_one(screen):
+    made = screen()
+    active = np.arange(60) % 2 == 0
+    shows = active[made.samples().molecule_of]
+    made.embeddings.image[:] = np.eye(16)[0]
+    made.embeddings.length[:] = np.where(shows, 2, 1)[made.index["sample_key"].argsort().argsort()]
+    labels = Labels(scipy.sparse.csr_matrix(np.where(active, 1, -1)[:, None]), made.embeddings.inchikey, np.array([""]))
+    table = activity_table(made.samples(), labels, Evaluate())
+    assert table.set_index(["features", "labels"])["test_auc"]["cloome", "true"] == 1
+
+
 def test_shuffled_labels_sit_at_half(screen):
     made = screen(noise=0.1)
     easy = np.where(made.embeddings.molecule[:, :8] > 0, 1, -1).astype(np.int8)

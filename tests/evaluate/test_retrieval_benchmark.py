@@ -3,9 +3,9 @@
 import numpy as np
 
 from cloome.config import Evaluate
+from cloome.data.evaluation import RANKING_COLUMNS
 from cloome.evaluate.draws import one_of_each, repaired, small_pool
 from cloome.evaluate.retrieval import one_image_per_molecule, retrieval_table
-from cloome.evaluate.tables import COLUMNS
 
 SETTINGS = Evaluate(pool=10, resamples=50)
 TEST_MOLECULES = 24
@@ -16,7 +16,7 @@ def test_a_perfect_model_finds_everything(screen):
     cloome = table[table["features"] == "cloome"]
     assert (cloome["value"] == 1).all()
     assert (cloome["mean_rank"] == 1).all()
-    assert list(table.columns) == COLUMNS
+    assert list(table.columns) == RANKING_COLUMNS
 
 
 def test_rows_cover_directions_pools_and_k(screen):

@@ -60,6 +60,18 @@ def test_equal_models_give_equal_files(network, model, tmp_path):
     assert again.read_bytes() == model.read_bytes()
 
 
+def test_the_digest_tells_models_apart(network, model, tmp_path):
+    loaded = load_checkpoint(model)
+    digest = loaded.digest
+    loaded.network.to(memory_format=torch.channels_last)
+    assert loaded.digest == digest, "the layout in memory does not matter"
+    torch.save({**torch.load(model, weights_only=True), "run": {}}, tmp_path / "same.pt")
+    assert load_checkpoint(tmp_path / "same.pt").digest == digest
+    network.visual.conv1.weight.data[0, 0, 0, 0] += 1e-3
+    save_checkpoint(model, network, Normalisation([10.0, 20.5], [1.0, 2.0]), CHANNELS, SETTINGS, RUN)
+    assert load_checkpoint(model).digest != digest
+
+
 def test_a_published_checkpoint_loads_as_it_is(tmp_path):
     torch.manual_seed(1)
     published = build_model(Model(), 5, 1024, inv_tau=30.0, learn_inv_tau=True)

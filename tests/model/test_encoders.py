@@ -6,7 +6,8 @@ import torch
 from cloome.config import Model
 from cloome.errors import ConfigError
 from cloome.model.clip import build_model
-from cloome.model.image_encoder import Bottleneck, ResNet, feature_cells
+from cloome.model.feature_map import feature_cells
+from cloome.model.image_encoder import Bottleneck, ResNet
 
 TINY = Model(blocks=[1, 1, 1, 1], width=4, pool=2, hidden=8, hidden_layers=2, embedding=6)
 

@@ -17,14 +17,15 @@ from cloome.molecules.fingerprints import morgan
 from cloome.molecules.structures import read_structure
 
 CHANNELS = ["DNA", "ER", "Mito"]
+CROP = (24, 32)
 BITS = 256
 
 
 class PlainNetwork(torch.nn.Module):
-    """An image becomes its mean per channel, a molecule the counts of every third bit; both of unit length."""
+    """An image becomes its mean per channel, a molecule the counts of every third bit, of unit length."""
 
-    def encode_image(self, images: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.normalize(images.mean(dim=(2, 3)), dim=1)
+    def image_features(self, images: torch.Tensor) -> torch.Tensor:
+        return images.mean(dim=(2, 3))
 
     def encode_molecule(self, fingerprints: torch.Tensor) -> torch.Tensor:
         counts = torch.stack([fingerprints[:, start :: len(CHANNELS)].sum(dim=1) for start in range(len(CHANNELS))], 1)
@@ -40,7 +41,11 @@ def checkpoint() -> SimpleNamespace:
         "molecules": Molecules(bits=BITS).model_dump(),
     }
     return SimpleNamespace(
-        network=PlainNetwork(), normalise=lambda pixels: pixels.float() / 2, channels=CHANNELS, settings=settings
+        network=PlainNetwork(),
+        normalise=lambda pixels: pixels.float() / 2,
+        channels=CHANNELS,
+        settings=settings,
+        digest="plain",
     )
 
 
@@ -51,19 +56,24 @@ def model(checkpoint) -> cloome.use.Cloome:
 
 @pytest.fixture
 def screen(model, checkpoint, tmp_path, monkeypatch) -> SimpleNamespace:
-    """Files of a screen of six fields and three molecules, embedded with the plain model."""
+    """Files of a screen of six fields and three molecules; the plain model embedded the centres of the fields."""
     monkeypatch.setattr(cloome.use, "load_checkpoint", lambda path: checkpoint)
     images = np.random.default_rng(0).integers(0, 256, (6, len(CHANNELS), 40, 60), dtype=np.uint8)
-    images[np.arange(6), np.arange(6) % 3] //= 8  # so that the fields differ in more than noise
+    # Fields differ in more than noise, and in their centres from what they are as a whole.
+    images[np.arange(6), np.arange(6) % 3] //= 8
+    images[np.arange(6), np.arange(1, 7) % 3, 8:32, 14:46] //= 4
     structures = [read_structure(smiles, False) for smiles in ("CCO", "OC(=O)c1ccccc1", "CC(=O)Nc1ccc(O)cc1")]
     structures.sort(key=lambda structure: structure.inchikey)
     smiles = [structure.smiles for structure in structures]
     keys = [f"1-A0{i}-1" for i in range(1, 7)]
     embeddings = Embeddings(
-        np.array(keys, object),
-        model.encode_images(images),
-        np.array([structure.inchikey for structure in structures], object),
-        model.encode_molecules(smiles),
+        sample_key=np.array(keys, object),
+        image=model.encode_images(images[:, :, 8:32, 14:46]),
+        length=np.ones(6, np.float32),
+        inchikey=np.array([structure.inchikey for structure in structures], object),
+        molecule=model.encode_molecules(smiles),
+        crop=CROP,
+        model="plain",
     )
     index = pd.DataFrame({"sample_key": keys, "plate": "1", "well": [key[2:5] for key in keys], "compound": "BRD"})
     table = pd.DataFrame([vars(structure) for structure in structures]).assign(name=list("xyz"), mechanism="")

@@ -1,6 +1,7 @@
 """``cloome query`` and ``cloome encode``: the nearest come first, and wrong queries are told apart."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,11 +9,10 @@ import pytest
 import tifffile
 
 from cloome.cli import main
-from cloome.data.embeddings import read_embeddings
+from cloome.data.embeddings import read_embeddings, write_embeddings
 from cloome.data.index import read_index, write_index
 from cloome.data.plates import Field, write_plate
 from cloome.data.refused import read_refused
-from cloome.errors import FormatError
 from cloome.query.nearest import nearest
 
 # Nearest neighbours
@@ -27,11 +27,6 @@ def test_nearest_are_sorted_and_of_equals_the_earlier_comes_first():
 
 def test_fewer_candidates_than_asked_for_are_all_found():
     assert nearest(np.ones((1, 2)), np.ones((3, 2)), 10)[0].shape == (1, 3)
-
-
-def test_spaces_of_two_models_are_told_apart():
-    with pytest.raises(FormatError, match="2 dimensions, the embeddings have 3"):
-        nearest(np.ones((1, 2)), np.ones((1, 3)), 1)
 
 
 # From a structure to images, from an image to structures
@@ -79,7 +74,15 @@ def test_an_image_finds_the_molecules_nearest_to_it(screen, query):
     similarity = screen.embeddings.molecule @ screen.embeddings.image[2]
     assert found["inchikey"].tolist() == screen.embeddings.inchikey[np.argsort(-similarity)[:2]].tolist()
     assert found["smiles"].tolist() == [screen.smiles[i] for i in np.argsort(-similarity)[:2]]
+    np.testing.assert_allclose(found["similarity"], np.sort(similarity)[::-1][:2], atol=1e-4)
     assert list(found.columns) == ["rank", "similarity", "inchikey", "smiles", "name"]
+
+
+def test_an_image_is_embedded_whole_where_those_of_the_embeddings_were(screen, query, model):
+    write_embeddings(replace(screen.embeddings, crop=None), screen.folder / "embeddings.h5")
+    found = query("--image", *write_channels(screen, 2))
+    similarity = screen.embeddings.molecule @ model.encode_images(screen.images[2:3])[0]
+    np.testing.assert_allclose(found["similarity"], np.sort(similarity)[::-1], atol=1e-4)
 
 
 def test_channels_may_be_named_in_any_order(screen, query):
@@ -105,6 +108,17 @@ def test_wrong_images_are_told_apart(screen, query):
 def test_wrong_structures_and_numbers_are_told_apart(screen, query):
     assert "invalid SMILES: 'C1CC'" in query("--smiles", "C1CC")
     assert "--top 0" in query("--smiles", "CCO", "--top", 0)
+
+
+def test_embeddings_of_another_model_are_refused(screen, query):
+    write_embeddings(replace(screen.embeddings, model="another"), screen.folder / "embeddings.h5")
+    assert "embeddings.h5: made by another model than model.pt" in query("--smiles", "CCO")
+
+
+def test_a_table_that_describes_nothing_found_is_refused(screen, query):
+    index, molecules = screen.folder / "index.parquet", screen.folder / "molecules.h5"
+    assert "give --molecules instead" in query("--image", *write_channels(screen, 0), "--index", index)
+    assert "give --index instead" in query("--smiles", "CCO", "--molecules", molecules)
 
 
 def test_tables_of_another_screen_are_refused(screen, query):
@@ -137,12 +151,15 @@ def test_structures_of_a_table_are_encoded_once_each(screen, encode):
     assert refused["item"].tolist() == ["C1CC", ""]
 
 
-def test_plates_are_encoded_as_their_images_are(screen, encode):
+def test_plates_are_encoded_as_their_images_are(screen, encode, model):
     fields = [Field("A01", site, image, -1) for site, image in enumerate(screen.images, start=1)]
     write_plate(screen.folder / "7.h5", "7", ["DNA", "ER", "Mito"], fields, "test", {})
     embeddings = encode("--plates", screen.folder / "7.h5")
     assert embeddings.sample_key.tolist() == [f"7-A01-{site}" for site in range(1, 7)]
-    np.testing.assert_array_equal(embeddings.image, screen.embeddings.image)
+    np.testing.assert_array_equal(embeddings.image, model.encode_images(screen.images))
+    lengths = np.linalg.norm(screen.images.mean(axis=(2, 3)) / 2, axis=1)
+    np.testing.assert_allclose(embeddings.length, lengths, rtol=1e-5)
+    assert (embeddings.crop, embeddings.model) == (None, "plain"), "fields are embedded whole"
     write_plate(screen.folder / "7.h5", "7", ["ER", "DNA", "Mito"], fields, "test", {})
     assert "channels ER, DNA, Mito, the model has DNA, ER, Mito" in encode("--plates", screen.folder / "7.h5")
 

@@ -66,10 +66,17 @@ def test_another_file_is_no_model(tmp_path):
 def test_a_real_field_finds_the_molecule_it_was_given(own_file, real_data, tmp_path, capsys):
     files = {channel: real_data / "bray" / "field" / f"{channel}.tif" for channel in sorted(PAPER_CHANNELS)}
     model = Cloome.load(own_file)
-    image = model.encode_images(np.stack([read_pixels(files[channel]) for channel in PAPER_CHANNELS])[np.newaxis])
+    field = np.stack([read_pixels(files[channel]) for channel in PAPER_CHANNELS])
+    image = model.encode_images(field[np.newaxis], (64, 96))
     # Its own embedding and the opposite one stand for two molecules.
     molecules = Embeddings(
-        np.array(["f"], object), image, np.array(["SAME", "OPPOSITE"], object), np.vstack([image, -image])
+        sample_key=np.array(["f"], object),
+        image=image,
+        length=np.ones(1, np.float32),
+        inchikey=np.array(["SAME", "OPPOSITE"], object),
+        molecule=np.vstack([image, -image]),
+        crop=(64, 96),
+        model=model.digest,
     )
     write_embeddings(molecules, tmp_path / "embeddings.h5")
     words = ["query", "--model", str(own_file), "--embeddings", str(tmp_path / "embeddings.h5"), "--image"]

@@ -30,6 +30,19 @@ def test_sixteen_bit_fields_are_first_cut_and_scaled(model):
     np.testing.assert_array_equal(model.encode_images(images), model.encode_images(scaled))
 
 
+def test_the_centre_is_cut_out_after_scaling(model):
+    images = fields(np.uint16)
+    images[:, :, :8] *= 4  # the brightest pixels lie outside of the centre
+    scaled = np.stack([[to_uint8(channel) for channel in image] for image in images])
+    found = model.encode_images(images, crop=(20, 32))
+    np.testing.assert_array_equal(found, model.encode_images(scaled[:, :, 10:30, 14:46]))
+
+
+def test_image_features_keep_their_length(model):
+    images = fields(np.uint8)
+    np.testing.assert_allclose(model.image_features(images), images.mean(axis=(2, 3)) / 2, rtol=1e-5)
+
+
 def test_the_intensity_setting_decides_how_sixteen_bits_become_eight(checkpoint):
     images = fields(np.uint16, (1, 3, 200, 200))
     checkpoint.settings["images"]["intensity"] = "package"

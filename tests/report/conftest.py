@@ -9,13 +9,15 @@ import pytest
 
 from cloome.config import ArchiveScreen, Config, Model, Simulate
 from cloome.data.embeddings import Embeddings, write_embeddings
+from cloome.data.evaluation import RANKING_COLUMNS
 from cloome.data.files import write_csv
 from cloome.data.index import write_index
 from cloome.data.molecules import Molecules, write_molecules
 from cloome.data.plates import Field, write_plate
 from cloome.data.refused import write_refused
 from cloome.data.splits import write_split
-from cloome.report.runs import ACCURACY_COLUMNS, LOG_COLUMNS, PROBING_COLUMNS
+from cloome.data.train_log import LOG_COLUMNS
+from cloome.report.runs import PROBING_COLUMNS
 
 CHANNELS = ["Mito", "ERSyto", "ERSytoBleed", "Ph_golgi", "Hoechst"]
 PLATES = ["90001", "90002"]
@@ -53,13 +55,14 @@ def accuracy_row(value: float, chance: float = 0.125, **others) -> dict:
 
 
 def write_evaluation(run: Path, benchmark: str, rows: list[dict]) -> None:
-    columns = PROBING_COLUMNS if benchmark == "probing" else ACCURACY_COLUMNS
+    columns = PROBING_COLUMNS if benchmark == "probing" else RANKING_COLUMNS
     write_csv(pd.DataFrame(rows, columns=columns), run / "evaluation" / f"{benchmark}.csv")
 
 
 def write_log(run: Path) -> None:
     rows = [
-        [epoch, 1e-3 / epoch, 14.3 + epoch, 4.0 / epoch, np.nan if epoch == 1 else 5.0 / epoch] for epoch in (1, 2, 3)
+        [epoch, 9 * epoch, 1e-3 / epoch, 14.3 + epoch, 4.0 / epoch, np.nan if epoch == 1 else 5.0 / epoch, 99.0, 1.5]
+        for epoch in (1, 2, 3)
     ]
     write_csv(pd.DataFrame(rows, columns=LOG_COLUMNS), run / "train_log.csv")
 
@@ -91,7 +94,13 @@ def _embeddings(index: pd.DataFrame) -> Embeddings:
     molecule = np.eye(len(KEYS), 16, dtype=np.float32)
     shown = [TEST[0] if key == KEYS[-1] else key for key in index["inchikey"]]
     return Embeddings(
-        index["sample_key"].to_numpy(), molecule[[KEYS.index(key) for key in shown]], np.array(KEYS), molecule
+        sample_key=index["sample_key"].to_numpy(),
+        image=molecule[[KEYS.index(key) for key in shown]],
+        length=np.ones(len(index), np.float32),
+        inchikey=np.array(KEYS),
+        molecule=molecule,
+        crop=None,
+        model="planted",
     )
 
 

@@ -103,7 +103,7 @@ def test_a_folder_that_is_no_run_is_named(tmp_path):
         find_runs([tmp_path / "somewhere"])
 
 
-PAPER_CELLS = [  # FACTS 1.2, 1.3, 1.4, 1.5
+PAPER_CELLS = [  # FACTS 1.2, 1.4, 1.5
     (1, "random", "cloome", "image_to_molecule", 1, (0.03026, 0.0234, 0.0385)),
     (1, "random", "cloome", "molecule_to_image", 10, (0.07896, 0.0678, 0.0913)),
     (3, "random", "cloome", "image_to_image", 1, (0.184, 0.181, 0.188)),

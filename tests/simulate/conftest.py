@@ -8,10 +8,10 @@ from cloome.simulate.site import write_site
 
 @pytest.fixture(scope="session")
 def tiny():
-    """Make the configuration of a tiny site; `count` is simulate.plates, keywords are its other settings."""
+    """Make the configuration of a tiny site; keywords are settings of the section simulate."""
 
-    def make(plates=("90001", "90002"), channels=None, count=None, **simulate) -> Config:
-        size = {"plates": count or len(plates), "sites": 1, "height": 64, "width": 72, "dmso_wells": 4}
+    def make(plates=("90001", "90002"), channels=None, **simulate) -> Config:
+        size = {"sites": 1, "height": 64, "width": 72, "dmso_wells": 4}
         screen = {"kind": "archives", "name": "simulated", "plates": list(plates)}
         if channels:
             screen["channels"] = channels

@@ -14,9 +14,10 @@ import tifffile
 
 from cloome.cli import main
 from cloome.data.labels import read_labels
+from cloome.data.sources import COLUMNS
 from cloome.data.wells import normal_well, read_profiles, read_quality
 from cloome.errors import ConfigError
-from cloome.simulate.site import SOURCE_COLUMNS, write_site
+from cloome.simulate.site import write_site
 from cloome.simulate.structures import drugs
 
 PLATES = ["90001", "90002"]
@@ -139,7 +140,7 @@ def test_labels_are_readable_and_hold_enough_of_both_kinds(site):
 
 def test_table_of_sources_names_every_file_with_its_size_and_checksum(site):
     table = sources(site)
-    assert list(table.columns) == SOURCE_COLUMNS
+    assert list(table.columns) == COLUMNS
     for row in table.itertuples():
         content = (site / row.url).read_bytes()
         assert len(content) == int(row.bytes)
@@ -168,7 +169,6 @@ def test_another_seed_gives_other_images(site, tiny, tmp_path):
 @pytest.mark.parametrize(
     ("plates", "settings", "says"),
     [
-        (["90001"], {"count": 2}, "lists 1 plates but simulate.plates is 2"),
         (["90001", "9x"], {}, "five digits"),
         (["90001", "90001"], {}, "different ids"),
         (["90001"], {"dmso_wells": 300}, "has room for 272"),
@@ -194,7 +194,7 @@ def test_command_writes_the_site(tmp_path):
     config = tmp_path / "config.yaml"
     config.write_text(
         "stage: simulate\n"
-        "simulate: {plates: 1, sites: 1, height: 32, width: 32, dmso_wells: 1}\n"
+        "simulate: {sites: 1, height: 32, width: 32, dmso_wells: 1}\n"
         "screen: {kind: archives, name: simulated, plates: ['90001'], channels: [Hoechst]}\n"
     )
     assert main(["simulate", "--config", str(config), "--out", str(tmp_path / "site")]) == 0

@@ -16,11 +16,12 @@ import yaml
 from cloome.data.molecules import read_molecules
 from cloome.data.plates import Statistics
 from cloome.data.splits import read_split, write_split
+from cloome.data.train_log import LOG_COLUMNS
 from cloome.errors import CloomeError, ConfigError, FormatError
 from cloome.model.checkpoint import load_checkpoint
 from cloome.model.losses import info_nce
 from cloome.train.command import train
-from cloome.train.loop import LOG_COLUMNS, usable_precision
+from cloome.train.loop import usable_precision
 
 
 @pytest.fixture(autouse=True)

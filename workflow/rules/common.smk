@@ -1,15 +1,18 @@
 # Shared by all rule files. Here are the checked configuration, the paths, and the code that each stage depends on.
-import csv
 import sys
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
+import pandas as pd
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
-from cloome.config_files import check_config, settings_text, store_id
+from cloome.config_files import check_config, screen_id, settings_text, store_id
+from cloome.data.sources import read_sources
 from cloome.data.wells import plate_names
 from cloome.errors import CloomeError
 
@@ -28,7 +31,7 @@ SCREEN = EXPERIMENT.screen
 RESULTS = f"results/{EXPERIMENT.name}"
 LOGS = f"logs/{EXPERIMENT.name}"
 TIMES = f"benchmarks/results/{EXPERIMENT.name}"
-RESOURCES = f"resources/{SCREEN.name}"
+RESOURCES = f"resources/{screen_id(EXPERIMENT)}"
 STORE = f"results/plates/{SCREEN.name}-{store_id(EXPERIMENT)}"
 SITE = f"{RESOURCES}/site/sources.csv"
 SOURCES = SITE if EXPERIMENT.simulate else SCREEN.sources if SCREEN.kind == "archives" else None
@@ -61,7 +64,7 @@ wildcard_constraints:
 # purpose: cloome/config*.py (settings come as values), cli.py and errors.py, which change no result; and the stage
 # download, since a verified file is the same whatever fetched it, and terabytes are not fetched again for an edit.
 CODE = {
-    "simulate": ["simulate", "data/files.py", "data/labels.py", "data/wells.py"],
+    "simulate": ["simulate", "data/files.py", "data/labels.py", "data/sources.py", "data/wells.py"],
     "images": ["images", "data/files.py", "data/pixels.py", "data/plates.py", "data/refused.py", "data/wells.py"],
     "molecules": [
         "molecules",
@@ -81,9 +84,11 @@ CODE = {
         "data/molecules.py",
         "data/plates.py",
         "data/splits.py",
+        "data/train_log.py",
         "model/checkpoint.py",
         "model/clip.py",
         "model/device.py",
+        "model/feature_map.py",
         "model/image_encoder.py",
         "model/images.py",
         "model/losses.py",
@@ -101,6 +106,7 @@ CODE = {
         "model/checkpoint.py",
         "model/clip.py",
         "model/device.py",
+        "model/feature_map.py",
         "model/image_encoder.py",
         "model/images.py",
         "model/molecule_encoder.py",
@@ -109,6 +115,7 @@ CODE = {
     "evaluate": [
         "evaluate",
         "data/embeddings.py",
+        "data/evaluation.py",
         "data/files.py",
         "data/index.py",
         "data/labels.py",
@@ -119,12 +126,14 @@ CODE = {
     "report": [
         "report",
         "data/embeddings.py",
+        "data/evaluation.py",
         "data/files.py",
         "data/index.py",
         "data/molecules.py",
         "data/plates.py",
         "data/refused.py",
         "data/splits.py",
+        "data/train_log.py",
     ],
 }
 
@@ -157,24 +166,43 @@ TABLES = {
 
 
 def sources():
-    """The table of sources. A new row in a real one must not fetch terabytes again: `origin` tracks rows instead."""
+    """The table of sources. A change in a real one must not fetch terabytes again: `expected` tracks rows instead."""
     return SOURCES if EXPERIMENT.simulate else ancient(SOURCES or [])
 
 
-def origin(source):
-    """The rows of one source, as a parameter of its rule; the demo's table is an input instead."""
+def expected(source=None):
+    """What a file must be, as a parameter of its rule: size and checksum, but not the host that it comes from."""
+
+    def of(wildcards):
+        name = TABLES[wildcards.table] if source is None else source
+        rows = [row for row in source_rows() if row["source"] == name]
+        rows = [
+            row
+            for row in rows
+            if row["plate"] in ("", getattr(wildcards, "plate", ""))
+            and row["channel"] in ("", getattr(wildcards, "channel", ""))
+        ]
+        return [(row["bytes"], row["sha256"]) for row in rows]
+
+    return of
+
+
+@cache
+def source_rows():
+    """The rows of a real table of sources; the demo's is made by the workflow and is an input instead."""
     if EXPERIMENT.simulate or SOURCES is None:
-        return ""
-    if not Path(SOURCES).is_file():
-        raise WorkflowError(f"{SOURCES}: no such table of sources; screen.sources names it")
-    with open(SOURCES, newline="", encoding="utf-8") as table:
-        return [list(row.values()) for row in csv.DictReader(table) if row["source"] == source]
+        return []
+    try:
+        return read_sources(SOURCES).to_dict("records")
+    except CloomeError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def plate_files(wildcards):
     """What a plate is made of: its archives and plate map, or the LoadData table."""
     if SCREEN.kind == "load_data":
-        return {"load_data": SCREEN.load_data}
+        # Other plates' rows may change; `plate_rows` tracks those of this one.
+        return {"load_data": ancient(SCREEN.load_data)}
     return {
         "archives": expand(
             f"{RESOURCES}/archives/{{plate}}/{{plate}}-{{channel}}.zip", plate=wildcards.plate, channel=SCREEN.channels
@@ -186,8 +214,22 @@ def plate_files(wildcards):
 def plate_origin(wildcards, input):
     """The part of the command that names those files."""
     if SCREEN.kind == "load_data":
-        return f"--in {input.load_data}"
-    return f"--in {Path(input.archives[0]).parent} --wells {input.wells}"
+        return ["--in", input.load_data]
+    return ["--in", str(Path(input.archives[0]).parent), "--wells", input.wells]
+
+
+def plate_rows(wildcards):
+    """A digest of what a LoadData table says of a plate, as a parameter of its rule."""
+    return load_data_digests().get(wildcards.plate, "")
+
+
+@cache
+def load_data_digests():
+    if SCREEN.kind != "load_data":
+        return {}
+    table = pd.read_csv(SCREEN.load_data, dtype=str)
+    rows = table.groupby("Metadata_Plate", sort=False)
+    return {plate: sha256(part.to_csv(index=False).encode()).hexdigest() for plate, part in rows}
 
 
 def compound_tables():
@@ -203,8 +245,8 @@ def compound_tables():
 
 def split_tables(wildcards):
     """The published tables of a split, if it is a published one."""
-    split = EXPERIMENT.runs.splits[wildcards.split]
-    return [f"{RESOURCES}/{name}.csv" for name in (split.train, split.test)] if split.kind == "published" else []
+    published = EXPERIMENT.runs.splits[wildcards.split].kind == "published"
+    return [f"{RESOURCES}/split_train.csv", f"{RESOURCES}/split_test.csv"] if published else []
 
 
 def run_split(wildcards):
@@ -216,7 +258,7 @@ def run_options(wildcards):
     """Method, seed and control of a run, from its name."""
     name, _, seed = wildcards.run.rpartition("-seed")
     number, _, control = seed.partition("-")
-    return f"--method {name.rsplit('-', 1)[1]} --seed {number}" + (" --shuffled" if control else "")
+    return ["--method", name.rsplit("-", 1)[1], "--seed", number, *(["--shuffled"] if control else [])]
 
 
 def label_files():
@@ -230,4 +272,4 @@ def label_files():
 
 def label_option(wildcards, input):
     """The part of the command that names their folder."""
-    return f"--labels {Path(input.labels[0]).parent}" if input.labels else ""
+    return ["--labels", str(Path(input.labels[0]).parent)] if input.labels else []

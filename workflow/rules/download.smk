@@ -16,12 +16,12 @@ rule download_archive:
     resources:
         downloads=1,
     params:
-        origin=origin("plate_archive"),
+        expected=expected("plate_archive"),
     message:
         "Fetching the {wildcards.channel} images of plate {wildcards.plate}"
     shell:
-        "python -m cloome download --sources {input.sources} --source plate_archive"
-        " --plate {wildcards.plate} --channel {wildcards.channel} --out {output} 2> {log}"
+        "python -m cloome download --sources {input.sources:q} --source plate_archive"
+        " --plate {wildcards.plate:q} --channel {wildcards.channel:q} --out {output:q} 2> {log:q}"
 
 
 rule download_metadata:
@@ -40,13 +40,13 @@ rule download_metadata:
     resources:
         downloads=1,
     params:
-        origin=origin("plate_metadata"),
+        expected=expected("plate_metadata"),
         folder=lambda wildcards, output: Path(output.wells).parent,
     message:
         "Fetching the well profiles and quality flags of plate {wildcards.plate}"
     shell:
-        "python -m cloome download --sources {input.sources} --source plate_metadata --plate {wildcards.plate}"
-        " --members profiles/mean_well_profiles.csv quality_control/qc.csv --out {params.folder} 2> {log}"
+        "python -m cloome download --sources {input.sources:q} --source plate_metadata --plate {wildcards.plate:q}"
+        " --members profiles/mean_well_profiles.csv quality_control/qc.csv --out {params.folder:q} 2> {log:q}"
 
 
 rule download_table:
@@ -67,8 +67,8 @@ rule download_table:
         downloads=1,
     params:
         source=lambda wildcards: TABLES[wildcards.table],
-        origin=lambda wildcards: origin(TABLES[wildcards.table]),
+        expected=expected(),
     message:
         "Fetching {wildcards.table}"
     shell:
-        "python -m cloome download --sources {input.sources} --source {params.source} --out {output} 2> {log}"
+        "python -m cloome download --sources {input.sources:q} --source {params.source:q} --out {output:q} 2> {log:q}"

@@ -24,5 +24,5 @@ rule embed:
     message:
         "Embedding images and molecules with {wildcards.run}"
     shell:
-        "python -m cloome embed --config <(echo {params.settings:q}) --plates {input.plates} --index {input.index}"
-        " --molecules {input.molecules} --model {input.model} --out {output} 2> {log}"
+        "python -m cloome embed --config <(echo {params.settings:q}) --plates {input.plates:q} --index {input.index:q}"
+        " --molecules {input.molecules:q} --model {input.model:q} --out {output:q} 2> {log:q}"

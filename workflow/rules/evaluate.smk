@@ -26,6 +26,6 @@ rule evaluate:
     message:
         "Evaluating {wildcards.run}"
     shell:
-        "python -m cloome evaluate --config <(echo {params.settings:q}) --embeddings {input.embeddings}"
-        " --index {input.index} --molecules {input.molecules} --split {input.split} {params.labels}"
-        " --out {params.folder} 2> {log}"
+        "python -m cloome evaluate --config <(echo {params.settings:q}) --embeddings {input.embeddings:q}"
+        " --index {input.index:q} --molecules {input.molecules:q} --split {input.split:q} {params.labels:q}"
+        " --out {params.folder:q} 2> {log:q}"

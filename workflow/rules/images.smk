@@ -17,8 +17,9 @@ rule images:
     params:
         settings=settings("images"),
         origin=plate_origin,
+        rows=plate_rows,
     message:
         "Storing the images of plate {wildcards.plate} with 8 bit"
     shell:
-        "python -m cloome images --config <(echo {params.settings:q}) --plate {wildcards.plate}"
-        " {params.origin} --out {output.plate} 2> {log}"
+        "python -m cloome images --config <(echo {params.settings:q}) --plate {wildcards.plate:q}"
+        " {params.origin:q} --out {output.plate:q} 2> {log:q}"

@@ -22,8 +22,8 @@ rule molecules:
     message:
         "Reading structures and joining them to the fields"
     shell:
-        "python -m cloome molecules --config <(echo {params.settings:q}) --plates {input.plates} --resources {params.resources}"
-        " --out-index {output.index} --out-molecules {output.molecules} 2> {log}"
+        "python -m cloome molecules --config <(echo {params.settings:q}) --plates {input.plates:q} --resources {params.resources:q}"
+        " --out-index {output.index:q} --out-molecules {output.molecules:q} 2> {log:q}"
 
 
 rule split:
@@ -46,5 +46,5 @@ rule split:
     message:
         "Splitting by the rule {wildcards.split}"
     shell:
-        "python -m cloome split --config <(echo {params.settings:q}) --split {wildcards.split} --index {input.index}"
-        " --molecules {input.molecules} --resources {params.resources} --out {output} 2> {log}"
+        "python -m cloome split --config <(echo {params.settings:q}) --split {wildcards.split:q} --index {input.index:q}"
+        " --molecules {input.molecules:q} --resources {params.resources:q} --out {output:q} 2> {log:q}"

@@ -25,7 +25,7 @@ rule table:
     message:
         "Collecting table {wildcards.number} over all runs"
     shell:
-        "python -m cloome table --number {wildcards.number} --runs {params.runs} --out {output} 2> {log}"
+        "python -m cloome table --number {wildcards.number:q} --runs {params.runs:q} --out {output:q} 2> {log:q}"
 
 
 rule page:
@@ -38,6 +38,7 @@ rule page:
         index=rules.molecules.output.index,
         molecules=rules.molecules.output.molecules,
         plates=PLATES,
+        refused=[*expand(f"{STORE}/{{plate}}.refused.csv", plate=PLATE_NAMES), rules.molecules.output.refused],
         code=code("report"),
     output:
         report(f"{RESULTS}/report/report.html", category="report", caption="../report/page.rst"),
@@ -54,6 +55,6 @@ rule page:
     message:
         "Writing the report"
     shell:
-        "python -m cloome report --config <(echo {params.settings:q}) --runs {params.runs} --tables {input.tables}"
-        " --index {input.index} --molecules {input.molecules} --splits {params.splits} --plates {input.plates}"
-        " --out {output} 2> {log}"
+        "python -m cloome report --config <(echo {params.settings:q}) --runs {params.runs:q} --tables {input.tables:q}"
+        " --index {input.index:q} --molecules {input.molecules:q} --splits {params.splits:q} --plates {input.plates:q}"
+        " --out {output:q} 2> {log:q}"

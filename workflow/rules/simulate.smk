@@ -18,4 +18,4 @@ rule simulate:
     message:
         "Simulating a screen: not real data"
     shell:
-        "python -m cloome simulate --config <(echo {params.settings:q}) --out {params.folder} 2> {log}"
+        "python -m cloome simulate --config <(echo {params.settings:q}) --out {params.folder:q} 2> {log:q}"

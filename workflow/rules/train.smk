@@ -27,6 +27,6 @@ rule train_run:
     message:
         "Training {wildcards.run}"
     shell:
-        "python -m cloome train --config <(echo {params.settings:q}) --plates {input.plates} --index {input.index}"
-        " --molecules {input.molecules} --split {input.split} {params.options} --state {params.state}"
-        " --out {output.model} 2> {log}"
+        "python -m cloome train --config <(echo {params.settings:q}) --plates {input.plates:q} --index {input.index:q}"
+        " --molecules {input.molecules:q} --split {input.split:q} {params.options:q} --state {params.state:q}"
+        " --out {output.model:q} 2> {log:q}"

@@ -4,7 +4,7 @@ from hashlib import sha256
 
 import pytest
 
-from cloome.download.sources import COLUMNS, find_source
+from cloome.data.sources import COLUMNS, find_source
 from cloome.errors import CloomeError, FormatError
 
 HEADER = ",".join(COLUMNS)

@@ -46,13 +46,14 @@ def find_source(path: str | Path, name: str, plate: str | None = None, channel: 
     """
     asked = {"plate": plate or "", "channel": channel or ""}
     label = "-".join([name, *filter(None, asked.values())])
-    row = _best_row(_read(path), asked, name, label, path)
+    row = _best_row(read_sources(path), asked, name, label, path)
     texts = [row["url"], *row["mirrors"].split()]
     urls = tuple(_absolute(_filled(text, asked, label), path) for text in texts)
     return Source(label, urls, int(row["bytes"]) if row["bytes"] else None, row["sha256"].lower() or None)
 
 
-def _read(path: str | Path) -> pd.DataFrame:
+def read_sources(path: str | Path) -> pd.DataFrame:
+    """Read a whole table of sources as text; raises FormatError, with the line, for what cannot be used."""
     table = read_csv(path, [], dtype=str, keep_default_na=False)
     if sorted(table.columns) != sorted(COLUMNS):
         raise FormatError(f"{path}: columns are {', '.join(table.columns)}; a table of sources has {','.join(COLUMNS)}")
