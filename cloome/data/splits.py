@@ -30,11 +30,7 @@ def write_split(split: pd.DataFrame, path: str | Path, group: pd.Series | None =
     FormatError
         If a key or a group stands in two parts, a part has another name, or there is nothing to train on or test.
     """
-    keys = _keys(split)
-    if split.duplicated(keys).any():
-        raise FormatError(f"the split names {split[split.duplicated(keys)][keys].iloc[0].tolist()} twice")
-    if not set(split["part"]) <= set(PARTS):
-        raise FormatError(f"the split has parts {sorted(set(split['part']))}; they are {', '.join(PARTS)}")
+    _check(split, "the split")
     for part in ("train", "test"):
         if not (split["part"] == part).any():
             raise FormatError(f"the split leaves nothing in {part!r}; use larger shares or more molecules")
@@ -46,22 +42,40 @@ def write_split(split: pd.DataFrame, path: str | Path, group: pd.Series | None =
 
 
 def read_split(path: str | Path) -> pd.DataFrame:
-    """Read a split: key columns and ``part``."""
-    split = read_csv(path, ["part"], dtype=str)
-    _keys(split)
+    """Read a split: key columns and ``part``.
+
+    Raises
+    ------
+    FormatError
+        If the file is missing or has other columns, a key stands in it twice, or a part has another name.
+    """
+    split = read_csv(path, ["part"], dtype=str, keep_default_na=False)
+    _check(split, str(path))
     return split
 
 
 def part_of(index: pd.DataFrame, split: pd.DataFrame) -> pd.Series:
     """The part of each row of the index: train, validation, test, or '' for what the split leaves out."""
-    keys = _keys(split)
+    keys = _keys(split, "the split")
     merged = index[keys].merge(split, on=keys, how="left", validate="many_to_one")
     part = merged["part"].fillna("").set_axis(index.index)
     return part.where(index["inchikey"] != "", "")
 
 
-def _keys(split: pd.DataFrame) -> list[str]:
+def _check(split: pd.DataFrame, name: str) -> None:
+    keys = _keys(split, name)
+    twice = split.loc[split.duplicated(keys), keys]
+    if len(twice):
+        raise FormatError(f"{name}: {twice.iloc[0].tolist()} stands in it twice; name each molecule or well once")
+    strange = sorted(set(split["part"]) - set(PARTS))
+    if strange:
+        raise FormatError(f"{name}: a part is called {strange[0]!r}; the parts are {', '.join(PARTS)}")
+
+
+def _keys(split: pd.DataFrame, name: str) -> list[str]:
     for keys in (["inchikey"], ["plate", "well"]):
         if sorted(split.columns) == sorted([*keys, "part"]):
             return keys
-    raise FormatError(f"a split has columns inchikey, part or plate, well, part; found {', '.join(split.columns)}")
+    raise FormatError(
+        f"{name}: a split has columns inchikey, part or plate, well, part; found {', '.join(split.columns)}"
+    )

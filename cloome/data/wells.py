@@ -16,6 +16,10 @@ from cloome.errors import FormatError
 COLUMNS = ["plate", "well", "role", "compound", "concentration", "batch"]
 TREATED, MOCK = "treated", "mock"
 
+# Plate names become parts of paths and words of commands.
+_PLATE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_FLAGS = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False, "": False}
+
 
 def normal_well(well: str) -> str:
     """``a1``, ``A01`` and ``A1`` are well A01; 1536-well rows such as AA01 stay as they are."""
@@ -26,16 +30,35 @@ def normal_well(well: str) -> str:
 
 
 def plate_names(screen: ArchiveScreen | LoadDataScreen) -> list[str]:
-    """The plates of a screen: from the configuration, the file it names, or the LoadData table."""
+    """The plates of a screen: from the configuration, the file it names, or the LoadData table.
+
+    Such a file holds ids between white space; lines that start with # are comments.
+
+    Raises
+    ------
+    FormatError
+        If the file or table cannot be read, names no plate, leaves a cell empty or names a plate twice, or if a name
+        cannot be part of a path.
+    """
     if screen.kind == "load_data":
-        table = read_csv(screen.load_data, ["Metadata_Plate"], usecols=["Metadata_Plate"], dtype=str)
-        return sorted(table["Metadata_Plate"].unique())
-    if isinstance(screen.plates, list):
-        return screen.plates
-    try:
-        names = Path(screen.plates).read_text(encoding="utf-8").split()
-    except OSError as error:
-        raise FormatError(f"{screen.plates}: {error.strerror}; screen.plates is a list or a file of ids") from None
+        origin = screen.load_data
+        table = read_csv(origin, ["Metadata_Plate"], usecols=lambda column: column == "Metadata_Plate", dtype=str)
+        _check_filled(table, ["Metadata_Plate"], origin)
+        names = sorted(table["Metadata_Plate"].unique())
+    elif isinstance(screen.plates, list):
+        origin, names = "screen.plates", screen.plates
+    else:
+        origin, names = screen.plates, _listed(screen.plates)
+    if not names:
+        raise FormatError(f"{origin}: names no plate; write at least one")
+    for name in names:
+        if not _PLATE_NAME.fullmatch(name):
+            raise FormatError(
+                f"{origin}: {name!r} cannot be the name of a plate; use the letters A to Z, digits, _, - and ., with a "
+                "letter, a digit or _ first"
+            )
+    if len(set(names)) < len(names):
+        raise FormatError(f"{origin}: names the plate {max(names, key=names.count)} twice; name each once")
     return names
 
 
@@ -54,8 +77,10 @@ def read_profiles(path: str | Path) -> pd.DataFrame:
         usecols=lambda column: column.startswith("Metadata_"),
         dtype={"Metadata_Plate": str, "Metadata_broad_sample": str, "Metadata_ASSAY_WELL_ROLE": str},
     )
+    _check_filled(table, ["Metadata_Plate", "Metadata_Well"], path)
     wells = pd.DataFrame({new: table[old] for new, old in names.items()})
     wells["compound"] = wells["compound"].fillna("")
+    wells["concentration"] = _numbers(table, names["concentration"], path)
     wells["batch"] = table.get("Metadata_Plate_Map_Name", "")
     return _checked(wells, path)
 
@@ -69,7 +94,8 @@ def read_quality(path: str | Path) -> pd.DataFrame:
         "is_blurry": "isBlurry",
         "is_saturated": "isSaturated",
     }
-    table = read_csv(path, [])
+    # As text: next to an empty cell, pandas would read plate 24277 as 24277.0.
+    table = read_csv(path, [], dtype=str)
     # The published files and later copies differ in the prefix of Well and Site.
     found = {
         new: next((c for c in (old, f"Image_Metadata_{old}", f"Metadata_{old}") if c in table.columns), None)
@@ -78,11 +104,12 @@ def read_quality(path: str | Path) -> pd.DataFrame:
     missing = [columns[new] for new, old in found.items() if old is None]
     if missing:
         raise FormatError(f"{path}: no column {', '.join(missing)}; it has {', '.join(table.columns)}")
+    _check_filled(table, [found["plate"], found["well"], found["site"]], path)
     flags = pd.DataFrame({new: table[old] for new, old in found.items()})
-    flags["plate"] = flags["plate"].astype(str)
     flags["well"] = flags["well"].map(normal_well)
+    flags["site"] = _numbers(table, found["site"], path)
     for flag in ("is_blurry", "is_saturated"):
-        flags[flag] = flags[flag].astype(float).fillna(0).astype(bool)
+        flags[flag] = _flags(table, found[flag], path)
     return flags
 
 
@@ -93,6 +120,7 @@ def read_load_data(screen: LoadDataScreen) -> pd.DataFrame:
     optional = [c for c in (screen.role_column, screen.batch_column, screen.concentration_column) if c]
     needed = ["Metadata_Plate", "Metadata_Well", screen.compound_column, *optional]
     table = read_csv(file, [*needed, *(column for pair in images.values() for column in pair)], dtype=str)
+    _check_filled(table, ["Metadata_Plate", "Metadata_Well"], file)
     compound = table[screen.compound_column].fillna("")
     fields = pd.DataFrame(
         {
@@ -113,6 +141,36 @@ def read_load_data(screen: LoadDataScreen) -> pd.DataFrame:
             for path, name in zip(table[path_name].fillna(""), table[file_name], strict=True)
         ]
     return _checked(fields, file)
+
+
+def _listed(path: str) -> list[str]:
+    """The words of a text file but for its comments."""
+    try:
+        # Some editors put a byte order mark first.
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise FormatError(f"{path}: {error.strerror}; screen.plates is a list or a file of ids") from None
+    except UnicodeDecodeError:
+        raise FormatError(f"{path}: not a text file; screen.plates is a list or a file of ids") from None
+    return [word for line in lines if not line.lstrip().startswith("#") for word in line.split()]
+
+
+def _check_filled(table: pd.DataFrame, columns: list[str], path: str | Path) -> None:
+    for column in columns:
+        empty = np.flatnonzero(table[column].isna())
+        if len(empty):
+            raise FormatError(
+                f"{path}: no {column} in row {empty[0] + 1} below the header; fill it in, or remove the row"
+            )
+
+
+def _flags(table: pd.DataFrame, column: str, path: str | Path) -> pd.Series:
+    """Texts 0, 1, true and false as bool; empty is False."""
+    texts = table[column].fillna("").str.strip().str.lower()
+    strange = table.loc[~texts.isin(_FLAGS), column]
+    if len(strange):
+        raise FormatError(f"{path}: column {column} holds {strange.iloc[0]!r}; write 1 or 0")
+    return texts.map(_FLAGS).astype(bool)
 
 
 def _numbers(table: pd.DataFrame, column: str, path: str | Path) -> pd.Series:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cloome.config import Config
+from cloome.config import ArchiveScreen, Config, LoadDataScreen
 from cloome.config_files import load_config
 from cloome.data.plates import write_plate
 from cloome.data.refused import write_refused
@@ -16,6 +16,11 @@ from cloome.images.fields import Source, stored_fields
 from cloome.images.load_data import ListedImages
 
 log = logging.getLogger(__name__)
+
+NONE_TREATED = (
+    "plate {plate}: no treated well among its {fields} fields; write images.wells: all, or leave the plate out"
+)
+REASONS = 3  # that an error names of a table of refusals
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,32 +70,35 @@ def store_plate(config: Config, plate: str, origin: Path, wells: Path | None, ou
         If an archive is missing or truncated, a table cannot be read, or no field can be used; the message says why.
     """
     channels = config.screen.channels
-    with _opened(config, plate, origin, wells) as source:
+    with _opened(config.screen, config.images.wells, plate, origin, wells) as source:
         fields = stored_fields(source, plate, channels, config.images)
         try:
             written = write_plate(out, plate, channels, fields, source.source, config.images.model_dump())
         except FormatError as error:
-            problem = str(error) if source.fields else _no_field(config, plate, origin, wells)
-            raise FormatError(problem + _why_refused(source.refused)) from error
+            mock = 0 if source.fields else _count_fields(config.screen, plate, origin, wells)
+            problem = NONE_TREATED.format(plate=plate, fields=mock) if mock else str(error)
+            raise FormatError(problem + _first_reasons(source.refused)) from error
         finally:
             write_refused(out.with_suffix(".refused.csv"), source.refused)
     log.info("plate %s: %d fields stored, %d refused", plate, written, len(source.refused))
 
 
-def _no_field(config: Config, plate: str, origin: Path, wells: Path | None) -> str:
-    """Why no field of the plate was even tried: mock wells only, or no complete field at all."""
-    with _opened(_with_all_wells(config), plate, origin, wells) as source:
-        XX
+def _count_fields(screen: ArchiveScreen | LoadDataScreen, plate: str, origin: Path, wells: Path | None) -> int:
+    """Number of complete fields in wells of either role."""
+    with _opened(screen, "all", plate, origin, wells) as source:
+        return len(source.fields)
 
 
-def _why_refused(refused: list[tuple[str, str]]) -> str:
+def _first_reasons(refused: list[tuple[str, str]]) -> str:
+    # The table of refusals does not say it: the workflow removes what a failed job wrote.
     reasons = list(dict.fromkeys(reason for _, reason in refused))[:REASONS]
     return f"; {len(refused)} refused: {'; '.join(reasons)}" if refused else ""
 
 
 @contextmanager
-def _opened(config: Config, plate: str, origin: Path, wells: Path | None) -> Iterator[Source]:
-    screen, keep = config.screen, config.images.wells
+def _opened(
+    screen: ArchiveScreen | LoadDataScreen, keep: str, plate: str, origin: Path, wells: Path | None
+) -> Iterator[Source]:
     if screen.kind == "load_data":
         yield ListedImages(screen.model_copy(update={"load_data": str(origin)}), plate, keep)
         return

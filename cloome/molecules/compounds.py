@@ -1,11 +1,15 @@
 """The compound table of a screen, with names and mechanisms of action."""
 
+import logging
 from pathlib import Path
 
 import pandas as pd
 
 from cloome.config import ArchiveScreen, LoadDataScreen
 from cloome.data.files import read_csv
+from cloome.errors import FormatError
+
+log = logging.getLogger(__name__)
 
 COLUMNS = ["compound", "smiles", "name", "mechanism"]
 
@@ -29,7 +33,7 @@ def read_compounds(screen: ArchiveScreen | LoadDataScreen, resources: Path | Non
     Raises
     ------
     FormatError
-        If a table is missing or lacks a column.
+        If a table is missing or lacks a column, or no row of the mechanism table names a compound.
     """
     columns = screen.compounds
     table = _texts(_compound_file(screen, resources), [columns.id, columns.smiles, columns.name, columns.mechanism])
@@ -39,7 +43,9 @@ def read_compounds(screen: ArchiveScreen | LoadDataScreen, resources: Path | Non
     if screen.kind == "archives" and screen.mechanisms:
         named = screen.mechanisms
         table = _texts(resources / "mechanisms.csv", [named.id, named.mechanism])
-        known.append(_pairs(table, named.id, named.mechanism))
+        pairs = _pairs(table, named.id, named.mechanism)
+        _check_ids(pairs["compound"], compounds["compound"])
+        known.append(pairs)
     mechanism = join_mechanisms(pd.concat(known)) if known else pd.Series(dtype=str)
     compounds["mechanism"] = [mechanism.get(compound, "") for compound in compounds["compound"]]
     return compounds[COLUMNS]
@@ -51,6 +57,17 @@ def join_mechanisms(pairs: pd.DataFrame, key: str = "compound") -> pd.Series:
     single["mechanism"] = single["mechanism"].str.strip()
     single = single[single["mechanism"] != ""].drop_duplicates().sort_values("mechanism")
     return single.groupby(key)["mechanism"].agg("|".join)
+
+
+def _check_ids(named: pd.Series, compounds: pd.Series) -> None:
+    """Say how many rows of the mechanism table find a compound; none at all means the wrong column."""
+    found = (named.isin(compounds) & (named != "")).sum()
+    log.info("%d of %d rows of the mechanism table name a compound", found, len(named))
+    if len(named) and len(compounds) and not found:
+        raise FormatError(
+            f"mechanisms.csv: none of its ids, such as {named.iloc[0]!r}, is in compounds.csv, with ids such as "
+            f"{compounds.iloc[0]!r}; check screen.mechanisms.id and screen.compounds.id in the configuration"
+        )
 
 
 def _compound_file(screen: ArchiveScreen | LoadDataScreen, resources: Path | None) -> Path:

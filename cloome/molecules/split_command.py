@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cloome.config import PublishedSplit, Split
+from cloome.config import Split
 from cloome.config_files import load_config
 from cloome.data.files import read_csv
 from cloome.data.index import read_index
@@ -17,6 +17,8 @@ from cloome.molecules.splits import published_split, random_split, replicate_spl
 
 log = logging.getLogger(__name__)
 
+PUBLISHED = ("split_train.csv", "split_test.csv")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
@@ -25,7 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--index", required=True, metavar="PARQUET", help="index, from `cloome molecules`")
     parser.add_argument("--molecules", required=True, metavar="H5", help="molecules, from `cloome molecules`")
     parser.add_argument(
-        "--resources", type=Path, metavar="DIR", help="for a split of kind published: folder with its two tables"
+        "--resources",
+        type=Path,
+        metavar="DIR",
+        help=f"for a split of kind published: folder with {' and '.join(PUBLISHED)}",
     )
     parser.add_argument("--out", required=True, metavar="CSV", help="split to write")
 
@@ -75,7 +80,7 @@ def make_split(
         case "replicate":
             return replicate_split(index, settings), None
         case "published":
-            return _published(inchikeys, settings, resources), None
+            return _published(inchikeys, resources), None
 
 
 def _present(index: pd.DataFrame, molecules: pd.DataFrame) -> pd.DataFrame:
@@ -90,10 +95,10 @@ def _present(index: pd.DataFrame, molecules: pd.DataFrame) -> pd.DataFrame:
     return molecules[molecules["inchikey"].isin(present)].sort_values("inchikey", ignore_index=True)
 
 
-def _published(inchikeys: list[str], settings: PublishedSplit, resources: Path | None) -> pd.DataFrame:
+def _published(inchikeys: list[str], resources: Path | None) -> pd.DataFrame:
     if resources is None:
         raise ConfigError("a split of kind 'published' has its tables in a folder; give it with --resources")
-    train, test = (_inchikeys(resources / f"{name}.csv") for name in (settings.train, settings.test))
+    train, test = (_inchikeys(resources / name) for name in PUBLISHED)
     found = set(inchikeys)
     log.info("of the published molecules, %d of %d train and %d of %d test molecules are in this screen",
              len(train & found), len(train), len(test & found), len(test))  # fmt: skip

@@ -130,7 +130,7 @@ def published_split(inchikeys: list[str], train: set[str], test: set[str]) -> pd
     Raises
     ------
     FormatError
-        If a molecule stands in both tables.
+        If a molecule stands in both tables, or a table has no molecule of the screen.
     """
     both = sorted(train & test)
     if both:
@@ -138,6 +138,12 @@ def published_split(inchikeys: list[str], train: set[str], test: set[str]) -> pd
             f"{len(both)} molecules stand both in the table of training and of test images, the first {both[0]}; "
             "these are not the two tables of one split"
         )
+    for name, table in ((TRAIN, train), (TEST, test)):
+        if not table & set(inchikeys):
+            raise FormatError(
+                f"none of the {len(table)} molecules of the published {name} table is in this screen; use this split "
+                "with the plates that it was made for, or another split"
+            )
     molecules = pd.Series(sorted(inchikeys))
     part = np.select([molecules.isin(test), molecules.isin(train)], [TEST, TRAIN], VALIDATION)
     return pd.DataFrame({"inchikey": molecules, "part": part})

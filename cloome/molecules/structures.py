@@ -49,7 +49,7 @@ def read_structure(smiles: str, standardise: bool) -> Structure:
         The structure as the compound table writes it.
     standardise : bool
         Normalise the groups and keep the largest organic fragment (the parent of a salt); without it the structure
-        is taken as it is, as upstream does (FACTS 4, row 10).
+        is taken as it is.
 
     Raises
     ------

@@ -84,6 +84,27 @@ def test_a_truncated_file_is_refused(written, share):
         pass
 
 
+def read_fields(path):
+    with open_plate(path) as plate:
+        return plate.fields()
+
+
+def test_damage_that_only_reading_finds_is_named(written):
+    with h5py.File(written.path) as file:
+        place = file["well"].id.get_offset() + 4
+    content = written.path.read_bytes()
+    written.path.write_bytes(content[:place] + b"\1" * 8 + content[place + 8 :])
+    with pytest.raises(FormatError, match=r"24277\.h5: damaged; delete it and run its stage again"):
+        read_fields(written.path)
+
+
+def test_a_file_that_lacks_a_part_is_refused(written):
+    with h5py.File(written.path, "a") as file:
+        del file["statistics"]
+    with pytest.raises(FormatError, match=r"24277\.h5: damaged; delete it and run its stage again"):
+        read_fields(written.path)
+
+
 @pytest.mark.parametrize(("key", "value"), [("version", VERSION + 1), ("kind", "molecules")])
 def test_a_file_of_another_version_or_kind_is_refused(written, key, value):
     with h5py.File(written.path, "a") as file:
@@ -130,6 +151,6 @@ def test_a_failure_leaves_the_old_store_as_it_was(written):
 
 
 def test_no_field_is_no_plate(tmp_path):
-    with pytest.raises(FormatError, match=r"not a single usable field; 24277\.refused\.csv says why"):
+    with pytest.raises(FormatError, match="plate 24277: not a single usable field"):
         write(tmp_path / "24277.h5", [])
     assert list(tmp_path.iterdir()) == []

@@ -20,7 +20,7 @@ def test_what_is_written_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("split", "group", "message"),
     [
-        (pd.concat([by_molecule(A="train"), by_molecule(A="test")]), None, r"\['A'\] twice"),
+        (pd.concat([by_molecule(A="train"), by_molecule(A="test")]), None, r"\['A'\] stands in it twice"),
         (by_molecule(A="train", B="test", C="holdout"), None, "holdout"),
         (by_molecule(A="train", B="validation"), None, "leaves nothing in 'test'"),
         (by_molecule(A="test"), None, "leaves nothing in 'train'"),
@@ -32,6 +32,21 @@ def test_a_leaking_or_senseless_split_is_not_written(tmp_path, split, group, mes
     with pytest.raises(FormatError, match=message):
         write_split(split, tmp_path / "split.csv", group)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("A,trian", "a part is called 'trian'; the parts are train, validation, test"),
+        ("A,", "a part is called ''"),
+        ("A,train\nA,test", r"\['A'\] stands in it twice"),
+    ],
+)
+def test_a_split_made_by_hand_is_checked_too(tmp_path, rows, message):
+    path = tmp_path / "split.csv"
+    path.write_text(f"inchikey,part\nB,test\n{rows}\n")
+    with pytest.raises(FormatError, match=rf"split\.csv: {message}"):
+        read_split(path)
 
 
 def test_each_field_finds_its_part_by_molecule_or_by_well():

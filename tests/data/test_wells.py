@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from cloome.config import LoadDataScreen
-from cloome.data.wells import COLUMNS, normal_well, read_load_data, read_profiles, read_quality
+from cloome.config import ArchiveScreen, LoadDataScreen
+from cloome.data.wells import COLUMNS, normal_well, plate_names, read_load_data, read_profiles, read_quality
 from cloome.errors import FormatError
 
 
@@ -21,7 +21,7 @@ def test_what_is_no_well_is_refused(written):
         normal_well(written)
 
 
-def profile_file(tmp_path, role="treated"):
+def profile_file(tmp_path, role="treated", **columns):
     table = {
         "Metadata_Plate": [24277, 24277],
         "Metadata_Well": ["a03", "p24"],
@@ -30,6 +30,7 @@ def profile_file(tmp_path, role="treated"):
         "Metadata_mmoles_per_liter": [0.005, None],
         "Metadata_Plate_Map_Name": "H-BIOA-004-3",
         "Cells_AreaShape_Area": 1.0,
+        **columns,
     }
     pd.DataFrame(table).to_csv(tmp_path / "mean_well_profiles.csv", index=False)
     return tmp_path / "mean_well_profiles.csv"
@@ -48,6 +49,21 @@ def test_an_unknown_role_is_refused(tmp_path, role):
         read_profiles(profile_file(tmp_path, role))
 
 
+def test_a_concentration_with_its_unit_is_refused(tmp_path):
+    with pytest.raises(FormatError, match="Metadata_mmoles_per_liter holds '5 uM'; write a plain number"):
+        read_profiles(profile_file(tmp_path, Metadata_mmoles_per_liter=["5 uM", None]))
+
+
+@pytest.mark.parametrize("column", ["Metadata_Plate", "Metadata_Well"])
+def test_an_empty_plate_or_well_is_named_by_its_row(tmp_path, column):
+    for path, read in (
+        (profile_file(tmp_path, **{column: ["A1", None]}), read_profiles),
+        (load_data(tmp_path, **{column: ["A1", None, "A1"]}), lambda path: read_load_data(own_screen(path))),
+    ):
+        with pytest.raises(FormatError, match=f"{path.name}: no {column} in row 2 below the header"):
+            read(path)
+
+
 @pytest.mark.parametrize("prefix", ["", "Image_Metadata_", "Metadata_"])
 def test_quality_flags_are_read_under_either_prefix(tmp_path, prefix):
     path = tmp_path / "qc.csv"
@@ -62,6 +78,32 @@ def test_quality_flags_are_read_under_either_prefix(tmp_path, prefix):
     pd.DataFrame(table).drop(columns="isBlurry").to_csv(path, index=False)
     with pytest.raises(FormatError, match="no column isBlurry"):
         read_quality(path)
+
+
+def quality_file(tmp_path, **columns):
+    table = {"Image_Metadata_Plate": "24277", "Well": "a01", "Site": ["1", "2"], "isSaturated": "0", "isBlurry": "0"}
+    pd.DataFrame({**table, **columns}).to_csv(tmp_path / "qc.csv", index=False)
+    return tmp_path / "qc.csv"
+
+
+def test_flags_may_be_written_as_words(tmp_path):
+    quality = read_quality(quality_file(tmp_path, isBlurry=["True", "false"], isSaturated=["", " 1"]))
+    assert quality["is_blurry"].tolist() == [True, False]
+    assert quality["is_saturated"].tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"isBlurry": ["0", "yes"]}, "column isBlurry holds 'yes'; write 1 or 0"),
+        ({"Site": ["1", "two"]}, "column Site holds 'two'"),
+        ({"Site": ["1", None]}, "no Site in row 2"),
+        ({"Image_Metadata_Plate": [None, "24277"]}, "no Image_Metadata_Plate in row 1"),
+    ],
+)
+def test_a_senseless_quality_table_is_refused(tmp_path, columns, message):
+    with pytest.raises(FormatError, match=message):
+        read_quality(quality_file(tmp_path, **columns))
 
 
 def own_screen(path, **more) -> LoadDataScreen:
@@ -133,3 +175,53 @@ def test_a_real_load_data_table(real_data):
     assert fields["compound"].nunique() == 13
     assert fields[["compound", "concentration"]].drop_duplicates().shape[0] == 31
     assert (fields.groupby("compound")["batch"].nunique() == 1).all(), "each compound was imaged in one week"
+
+
+# Plate names
+
+
+def archive_plates(plates) -> list[str]:
+    return plate_names(ArchiveScreen(kind="archives", name="s", plates=plates))
+
+
+def test_plates_are_listed_in_the_configuration_a_file_or_the_load_data_table(tmp_path):
+    assert archive_plates(["24278", "24277"]) == ["24278", "24277"]
+    (tmp_path / "plates.txt").write_text("# first batch\n24278 24277\n\n  # second\n26092\n")
+    assert archive_plates(str(tmp_path / "plates.txt")) == ["24278", "24277", "26092"]
+    assert plate_names(own_screen(load_data(tmp_path, Metadata_Plate=["7", "A-1.b_c", "7"]))) == ["7", "A-1.b_c"]
+
+
+@pytest.mark.parametrize("name", ["a b", "a/b", "..", "-x", "a;b", "ä", ""])
+def test_a_plate_name_that_would_break_paths_or_commands_is_refused(tmp_path, name):
+    with pytest.raises(FormatError, match=r"screen\.plates: .* cannot be the name of a plate; use the letters"):
+        archive_plates([name])
+    if name:
+        with pytest.raises(FormatError, match=r"load_data\.csv: .* cannot be the name of a plate"):
+            plate_names(own_screen(load_data(tmp_path, Metadata_Plate=name)))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "names no plate"), (b"# none\n", "names no plate"), (b"1 2\n1", "plate 1 twice"), (b"\xff", "not a text")],
+)
+def test_a_senseless_file_of_plates_is_refused(tmp_path, content, message):
+    (tmp_path / "plates.txt").write_bytes(content)
+    with pytest.raises(FormatError, match=rf"plates\.txt: .*{message}"):
+        archive_plates(str(tmp_path / "plates.txt"))
+
+
+def test_a_folder_is_no_table_and_no_list_of_plates(tmp_path):
+    with pytest.raises(FormatError, match=f"{tmp_path}: Is a directory; screen.plates is a list or a file"):
+        archive_plates(str(tmp_path))
+    with pytest.raises(FormatError, match=f"{tmp_path}: cannot be read: Is a directory"):
+        plate_names(own_screen(tmp_path))
+
+
+def test_a_load_data_table_without_plates_says_what_it_has(tmp_path):
+    path = load_data(tmp_path)
+    pd.read_csv(path).drop(columns="Metadata_Plate").to_csv(path, index=False)
+    with pytest.raises(FormatError, match="no column Metadata_Plate; it has Metadata_Well, Metadata_Site"):
+        plate_names(own_screen(path))
+    load_data(tmp_path, Metadata_Plate=["7", None, "7"])
+    with pytest.raises(FormatError, match="no Metadata_Plate in row 2 below the header"):
+        plate_names(own_screen(path))

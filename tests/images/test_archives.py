@@ -156,6 +156,24 @@ def test_a_plate_without_a_usable_field_says_why(archived):
     assert not archived.out.exists()
 
 
+def test_the_first_three_reasons_are_said(archived):
+    archived.content["Mito"] |= {f"{PLATE}-Mito/{number}.txt": b"" for number in range(9)}
+    for well, site, data in (("a01", 1, b""), ("a01", 2, archived.tiff(GOOD * 0)), ("a02", 1, archived.tiff(GOOD[1:]))):
+        archived.content["Mito"][archived.name("Mito", well, site)] = data
+    del archived.content["Mito"][archived.name("Mito", "a02", 2)]
+    archived.write()
+    with pytest.raises(FormatError, match=r"13 refused: not named as[^;]*; no Mito[^;]*; [^;]*truncated[^;]*$"):
+        archived.store()
+
+
+def test_a_plate_of_mock_wells_says_so(archived):
+    archived.write(roles=dict.fromkeys(("a01", "a02", "a03"), "mock"))
+    with pytest.raises(FormatError, match=r"plate 24278: no treated well among its 6 fields; write images\.wells: all"):
+        archived.store()
+    assert not archived.out.exists()
+    assert archived.store(wells="all") == {}
+
+
 def test_an_odd_first_field_does_not_set_the_size(archived):
     for channel in PAPER_CHANNELS:
         archived.content[channel][archived.name(channel, "a01", 1)] = archived.tiff(np.ones((20, 20), np.uint16))

@@ -129,6 +129,13 @@ def test_what_cannot_be_used_is_refused(own):
     assert own.stored()[0] == ["P1-B02-1"]
 
 
+def test_a_plate_without_a_compound_says_so(own):
+    own.rows = own.rows[2:]
+    own.write()
+    with pytest.raises(FormatError, match="plate P1: no treated well among its 1 fields"):
+        own.store()
+
+
 def test_ready_images_need_the_setting_none(own):
     own.write(np.uint8)
     with pytest.raises(FormatError, match=r"images of 8 bit need images\.intensity: none"):

@@ -138,6 +138,15 @@ def test_mechanisms_may_come_from_a_table_of_their_own(screen):
     assert molecules.mechanisms() == {BENZOIC: ["a", "b"]}
 
 
+def test_mechanisms_of_other_ids_are_an_error(screen):
+    pd.DataFrame({"name": ["ethanol"], "moa": ["solvent"]}).to_csv(screen.resources / "mechanisms.csv", index=False)
+    config = screen.config(
+        {"kind": "archives", "name": "s", "plates": ["1"], "mechanisms": {"id": "name", "mechanism": "moa"}}
+    )
+    with pytest.raises(FormatError, match=r"such as 'ethanol', .* such as 'BRD-1'; check screen\.mechanisms\.id"):
+        screen.build(config)
+
+
 def test_a_well_with_two_contents_is_an_error(screen):
     screen.write_wells("2", [*screen.wells, ("a01", "treated", "BRD-2", 0.005)])
     with pytest.raises(FormatError, match=r"plate 2, well A01 .* two contents \('BRD-1', 'BRD-2'"):

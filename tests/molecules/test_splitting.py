@@ -142,6 +142,12 @@ def test_a_molecule_in_both_published_tables_is_an_error():
         published_split(["A", "B"], train={"A", "B"}, test={"B"})
 
 
+@pytest.mark.parametrize(("train", "test", "empty"), [({"A"}, {"X", "Y"}, "2 .* test"), ({"X"}, {"A"}, "1 .* train")])
+def test_published_tables_of_another_screen_are_an_error(train, test, empty):
+    with pytest.raises(FormatError, match=f"none of the {empty} table is in this screen"):
+        published_split(["A", "B"], train, test)
+
+
 def test_published_tables_have_a_row_per_image(tmp_path):
     pd.DataFrame({"SAMPLE_KEY": ["1", "2", "3"], "INCHIKEY": ["A", "A", None]}).to_csv(tmp_path / "split_train.csv")
     pd.DataFrame({"SAMPLE_KEY": ["4"], "INCHIKEY": ["B"]}).to_csv(tmp_path / "split_test.csv")
@@ -159,7 +165,7 @@ def command(screen, name: str, out: str) -> list[str]:
     splits = {
         "unseen": {"kind": "random", "test": 0.34, "validation": 0.33},
         "plate": {"kind": "replicate"},
-        "none": {"kind": "random", "test": 0.0},
+        "none": {"kind": "random", "test": 0.1},
     }
     config = screen.write_config(runs={"splits": splits})
     words = ["split", "--config", config, "--split", name, "--index", str(screen.folder / "index.parquet")]
