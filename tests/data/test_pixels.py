@@ -32,6 +32,13 @@ def test_big_endian_tiff_is_read(tmp_path):
     np.testing.assert_array_equal(found, image)
 
 
+@pytest.mark.parametrize("compression", ["lzw", "deflate"])
+def test_compressed_tiff_is_read(tmp_path, compression):
+    image = pixels(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", image, compression=compression)
+    np.testing.assert_array_equal(read_pixels(tmp_path / "a.tif"), image)
+
+
 def test_what_is_no_grey_image_is_refused(tmp_path):
     def refused(name, message):
         with pytest.raises(FormatError, match=f"{name}.*{message}"):

@@ -60,7 +60,7 @@ wildcard_constraints:
 
 
 # The modules of cloome/ that each stage's result depends on: Snakemake does not see edits in imported code, so rules
-# name them as inputs. tests/workflow/test_code_inputs.py holds this table against the imports. Left out on
+# name them as inputs. tests/workflow/test_stage_imports.py holds this table against the imports. Left out on
 # purpose: cloome/config*.py (settings come as values), cli.py and errors.py, which change no result; and the stage
 # download, since a verified file is the same whatever fetched it, and terabytes are not fetched again for an edit.
 CODE = {

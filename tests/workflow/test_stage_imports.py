@@ -1,9 +1,11 @@
-"""The table of each stage's code, in workflow/rules/common.smk, holds what its commands import: no more, no less."""
+"""What a stage imports: its code stands in the table of workflow/rules/common.smk, its packages in its environment."""
 
 import ast
 import re
+import sys
 
 import pytest
+import yaml
 
 from cloome.cli import COMMANDS
 
@@ -30,8 +32,8 @@ def module_file(root, module: str):
     return path.with_suffix(".py") if path.with_suffix(".py").is_file() else path / "__init__.py"
 
 
-def imports_of(root, module: str) -> set[str]:
-    """The cloome modules that a module imports, packages on the way included."""
+def all_imports_of(root, module: str) -> set[str]:
+    """Everything that a module imports, by dotted name."""
     found = set()
     for node in ast.walk(ast.parse(module_file(root, module).read_text())):
         if isinstance(node, ast.Import):
@@ -39,14 +41,20 @@ def imports_of(root, module: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module)
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def imports_of(root, module: str) -> set[str]:
+    """The cloome modules that a module imports."""
+    found = all_imports_of(root, module)
     return {name for name in found if name.split(".")[0] == "cloome" and module_file(root, name).is_file()}
 
 
-def closure(root, modules: list[str]) -> set[str]:
+def closure(root, modules: list[str], left_out: set[str] = LEFT_OUT) -> set[str]:
     seen, todo = set(), list(modules)
     while todo:
         module = todo.pop()
-        if module not in seen and module not in LEFT_OUT:
+        if module not in seen and module not in left_out:
             seen.add(module)
             todo += imports_of(root, module)
     return seen
@@ -73,3 +81,39 @@ def test_foundations_import_no_stage_and_stages_no_stage(root):
             continue
         others = {name.split(".")[1] for name in imports_of(root, module) if "." in name} & stages
         assert others <= {folder}, f"{module} imports the stage {others - {folder}}"
+
+
+# Import name -> name of the conda package, where they differ.
+CONDA_NAMES = {"PIL": "pillow", "matplotlib": "matplotlib-base", "skimage": "scikit-image", "sklearn": "scikit-learn"}
+CONDA_NAMES |= {"torch": "pytorch", "yaml": "pyyaml"}
+PYPI_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
+# Comes with requests, which is there for it.
+WITH_OTHERS = {"urllib3"}
+
+
+def environment(root, stage: str) -> dict[str, str]:
+    packages = yaml.safe_load((root / f"envs/{stage}.yaml").read_text())["dependencies"]
+    return dict(package.split("=") for package in packages)
+
+
+@pytest.mark.parametrize("stage", [*ENTRY_POINTS, "download"])
+def test_an_environment_holds_what_its_stage_imports(root, stage):
+    entries = [COMMANDS[command][0] for command in ENTRY_POINTS.get(stage, [stage])]
+    # Not the package itself: it loads `Cloome`, and with it PyTorch, on first use only.
+    modules = closure(root, ["cloome.cli", *entries], left_out={"cloome"})
+    packages = {name.split(".")[0] for module in modules for name in all_imports_of(root, module)}
+    third_party = packages - sys.stdlib_module_names - {"cloome"} - WITH_OTHERS
+    assert {CONDA_NAMES.get(name, name) for name in third_party} <= set(environment(root, stage))
+
+
+@pytest.mark.parametrize("stage", [*ENTRY_POINTS, "download"])
+def test_an_environment_pins_what_the_lock_pins(root, stage):
+    lock = {}
+    for line in (root / "constraints.txt").read_text().splitlines():
+        requirement, _, marker = line.partition(" ; ")
+        if "python_full_version >= '3.12'" not in marker:
+            name, version = requirement.split("==")
+            lock[name] = version
+    pins = environment(root, stage)
+    assert pins.pop("python") == "3.11"
+    assert pins == {name: lock[PYPI_NAMES.get(name, name)] for name in pins}
