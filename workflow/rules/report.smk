@@ -16,6 +16,8 @@ rule table:
         ),
     log:
         f"{LOGS}/report/table_{{number}}.log",
+    benchmark:
+        f"{TIMES}/report/table_{{number}}.tsv"
     wildcard_constraints:
         number="[1-4]",
     conda:
@@ -45,7 +47,7 @@ rule page:
     log:
         f"{LOGS}/report/report.log",
     benchmark:
-        f"{TIMES}/report.tsv"
+        f"{TIMES}/report/report.tsv"
     conda:
         "../../envs/report.yaml"
     params:
