@@ -1,7 +1,8 @@
-"""Run a command and fail if it takes more time, memory or disk than it may.
+"""Run a command, print the time it takes, and fail if it takes more memory or disk than it may.
 
-usage: within.py MINUTES MEMORY_GB DISK_GB COMMAND ...
-Memory is the largest sum over the whole process tree, shared pages counted once; disk is what the folder grows by.
+usage: within.py MEMORY_GB DISK_GB COMMAND ...
+Time has no limit here: it depends on what else the machine does. Memory is the largest sum over the whole process
+tree, shared pages counted once; disk is what the folder grows by.
 """
 
 import subprocess
@@ -30,14 +31,15 @@ def disk_use(folder: Path) -> int:
 
 
 def main(words: list[str]) -> int:
-    limits, command = [float(word) for word in words[:3]], words[3:]
+    limits, command = [float(word) for word in words[:2]], words[2:]
     before, start, peak = disk_use(Path()), time.monotonic(), 0
     process = subprocess.Popen(command)
     while process.poll() is None:
         peak = max(peak, tree_memory(psutil.Process(process.pid)))
         time.sleep(0.5)
-    used = [(time.monotonic() - start) / 60, peak / GIGABYTE, (disk_use(Path()) - before) / GIGABYTE]
-    for what, value, limit in zip(("minutes", "GB of memory", "GB of disk"), used, limits, strict=True):
+    used = [peak / GIGABYTE, (disk_use(Path()) - before) / GIGABYTE]
+    print(f"{' '.join(command)}: {(time.monotonic() - start) / 60:.2f} minutes")
+    for what, value, limit in zip(("GB of memory", "GB of disk"), used, limits, strict=True):
         print(f"{' '.join(command)}: {value:.2f} {what}, allowed are {limit:g}")
     return process.returncode or int(any(value > limit for value, limit in zip(used, limits, strict=True)))
 
