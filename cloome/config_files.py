@@ -86,6 +86,8 @@ def _plain(problem: dict[str, Any], values: dict[str, Any]) -> str:
             return f"{key}: missing; it has no default, so write it"
         case "value_error":
             return str(problem["ctx"]["error"])
+        case "string_pattern_mismatch":
+            return f"{key}: found {found!r}; write letters, digits and _ only"
         case "union_tag_not_found":
             return f"{key}.kind: missing; write kind: {_kinds(problem)}"
         case "union_tag_invalid":

@@ -120,6 +120,9 @@ class Cloome:
         """
         if isinstance(smiles, str):
             raise CloomeError(f"encode_molecules takes a list of SMILES; write [{smiles!r}]")
+        strange = [position for position, one in enumerate(smiles) if not isinstance(one, str)]
+        if strange:
+            raise CloomeError(f"encode_molecules takes SMILES; number {strange[0]} is {smiles[strange[0]]!r}")
         if not len(smiles):
             return np.zeros((0, self.dimension), np.float32)
         if self.standardise:

@@ -69,6 +69,7 @@ def test_every_setting_is_described():
             "images.intensity: found 'papr'; input should be 'paper', 'package' or 'none'",
         ),
         ({"screen": {"name": "s"}}, "screen.kind: missing"),
+        ({"name": "my screen"}, "name: found 'my screen'; write letters, digits and _ only"),
         ({"screen": {"kind": "zip", "name": "s"}}, "screen.kind: found 'zip'; write one of archives, load_data"),
         ({"screen": {"kind": "archives", "name": "s"}}, "screen.plates: missing"),
         (

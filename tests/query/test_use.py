@@ -101,3 +101,8 @@ def test_wrong_structures_and_devices_are_refused(model, checkpoint):
         model.encode_molecules("CCO")
     with pytest.raises(CloomeError, match="no device 'abacus'"):
         Cloome(checkpoint, device="abacus")
+
+
+def test_what_is_no_text_is_named_with_its_place(model):
+    with pytest.raises(CloomeError, match="number 1 is None"):
+        model.encode_molecules(["CCO", None])

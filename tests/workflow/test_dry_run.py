@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 
 def dry_run(root, *words: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "rules", *words]
@@ -64,3 +66,23 @@ def test_a_wrong_key_stops_with_the_key_and_a_hint(root, tmp_path):
     assert done.returncode != 0
     assert "train.epoch: unknown key; did you mean epochs?" in output
     assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"),
+    [
+        ("load_data: {0}/load_data.csv", "load_data: {0}/absent.csv", "absent.csv: no such file"),
+        ("path: {0}/compounds.csv", "path: {0}/absent.csv", "absent.csv: no such file"),
+        ("compound_column: Metadata_pert_iname", "compound_column: Metadata_name", "no column Metadata_name"),
+        ("channels: [DNA, Tubulin, Actin]", "channels: [DNA, Tubulin, actin]", "no column PathName_Origactin"),
+    ],
+)
+def test_a_wrong_path_or_column_of_an_own_screen_stops_the_plan(root, real_data, tmp_path, right, wrong, message):
+    folder = real_data / "bbbc021"
+    text = (root / "config/bbbc021.yaml").read_text().replace("resources/bbbc021/", f"{folder}/")
+    assert right.format(folder) in text
+    (tmp_path / "wrong.yaml").write_text(text.replace(right.format(folder), wrong.format(folder)))
+    done = dry_run(root, "--configfile", str(tmp_path / "wrong.yaml"))
+    assert done.returncode != 0
+    assert message in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr

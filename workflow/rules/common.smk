@@ -12,8 +12,9 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
 from cloome.config_files import check_config, screen_id, settings_text, store_id
+from cloome.data.files import read_csv
 from cloome.data.sources import read_sources
-from cloome.data.wells import plate_names
+from cloome.data.wells import plate_names, read_load_data
 from cloome.errors import CloomeError
 
 # Jobs find the package in the checkout, whatever their environment; without conda they use this interpreter.
@@ -24,6 +25,10 @@ shell.prefix(f"{INTERPRETER}export PYTHONPATH='{ROOT}'; ")
 try:
     EXPERIMENT = check_config(config, " + ".join(map(str, workflow.configfiles)))
     PLATE_NAMES = plate_names(EXPERIMENT.screen)
+    if EXPERIMENT.screen.kind == "load_data":  # a wrong path or column stops the plan, not each plate's job
+        read_load_data(EXPERIMENT.screen)
+        compounds = EXPERIMENT.screen.compounds
+        read_csv(compounds.path, [compounds.id, compounds.smiles], dtype=str)
 except CloomeError as error:
     raise WorkflowError(str(error)) from None
 
