@@ -1,4 +1,7 @@
-"""The table of sources: where each input is fetched from, and what is known of it beforehand. CSV."""
+"""The table of sources: where each input is fetched from, and what is known of it beforehand. CSV.
+
+The columns are explained in docs/sources.md.
+"""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +13,20 @@ import pandas as pd
 from cloome.data.files import read_csv
 from cloome.errors import CloomeError, FormatError
 
-COLUMNS = ["source", "plate", "channel", "url", "mirrors", "bytes", "sha256", "licence", "date", "what"]
+COLUMNS = [
+    "source",
+    "plate",
+    "channel",
+    "version",
+    "url",
+    "mirrors",
+    "bytes",
+    "about_bytes",
+    "sha256",
+    "licence",
+    "date",
+    "what",
+]
 SCHEMES = ("https", "http", "file")
 
 
@@ -46,6 +62,9 @@ def find_source(path: str | Path, name: str, plate: str | None = None, channel: 
     """
     asked = {"plate": plate or "", "channel": channel or ""}
     label = "-".join([name, *filter(None, asked.values())])
+    # The label and its parts become names of files.
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", label):
+        raise CloomeError(f"{label!r}: plate and channel are made of letters, digits, _, - and .")
     row = _best_row(read_sources(path), asked, name, label, path)
     texts = [row["url"], *row["mirrors"].split()]
     urls = tuple(_absolute(_filled(text, asked, label), path) for text in texts)
@@ -59,9 +78,10 @@ def read_sources(path: str | Path) -> pd.DataFrame:
         raise FormatError(f"{path}: columns are {', '.join(table.columns)}; a table of sources has {','.join(COLUMNS)}")
     table = table.apply(lambda column: column.str.strip())
     for column, pattern, what in (
-        ("source", r".+", "the name of a source"),
+        ("source", r"[A-Za-z0-9_]+", "a name of letters, digits and _"),
         ("url", r"\S+", "one url or path without spaces"),
-        ("bytes", r"\d*", "a number of bytes, or empty"),
+        ("bytes", r"\d*", "the exact number of bytes, or empty"),
+        ("about_bytes", r"\d*", "a whole number of bytes, or empty"),
         ("sha256", r"([0-9a-fA-F]{64})?", "64 hexadecimal digits, or empty"),
     ):
         wrong = ~table[column].str.fullmatch(pattern)
