@@ -1,4 +1,4 @@
-"""Figures of the page: training curves and the map of the embedding space. Self-contained data URIs."""
+"""Figures of the page: their style, training curves and the map of the embedding space. Self-contained data URIs."""
 
 import base64
 import io
@@ -29,10 +29,12 @@ OTHER_COLOUR = "#BBBBBB"
 LINES = ["-", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2))]
 MAP_IMAGES = 1500  # more points hide each other
 NAMED_MECHANISMS = len(COLOURS)
+LARGEST_SVG = 300_000  # bytes; a larger figure is a PNG
 OTHER, UNKNOWN = "other mechanism", "mechanism not known"
 
 STYLE = {
     "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Arial", "Helvetica"],  # an SVG repeats them at each text
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -49,6 +51,12 @@ def data_uri(content: bytes | str, kind: str) -> str:
     """An image as text that stands in the page itself; `kind` is ``png`` or ``svg+xml``."""
     content = content.encode() if isinstance(content, str) else content
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def picture(figure: Figure) -> str:
+    """A figure as data URI: SVG, or PNG where the SVG is larger than `LARGEST_SVG`."""
+    drawing = _svg(figure)
+    return drawing if len(drawing) <= LARGEST_SVG else _png(figure)
 
 
 def training_curves(logs: dict[str, pd.DataFrame]) -> str:

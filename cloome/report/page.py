@@ -12,10 +12,11 @@ from cloome.data.index import read_index
 from cloome.data.molecules import read_molecules
 from cloome.report.figures import embedding_map, training_curves
 from cloome.report.gallery import gallery
+from cloome.report.heat_maps import map_measures, plate_maps, plate_strip
 from cloome.report.held_out import HeldOut, read_held_out
 from cloome.report.runs import Run, read_log
 from cloome.report.scorecard import by_k, controls, probing_rows, scorecard
-from cloome.report.summary import refused_by_reason, summarise
+from cloome.report.summary import refused_by_plate, refused_by_reason, summarise
 from cloome.report.tables import TITLES, collect
 
 SMALLEST_MAP = 4  # t-SNE needs neighbours
@@ -66,7 +67,9 @@ def _context(config: Config, runs: list[Run], tables: dict[int, pd.DataFrame], s
         "version": __version__,
         "settings": yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
         "counts": summarise(index, molecules, sources.plates),
-        "refused": refused_by_reason(sources.plates, sources.molecules),
+        "refused": refused_by_reason(sources.plates, sources.index, sources.molecules),
+        "worst_plates": refused_by_plate(index, sources.plates),
+        "filters": [key for key, value in config.quality if key != "refused_limit" and value],
         "scorecard": scorecard(tables, is_paper),
         "titles": TITLES,
         "tables": {number: by_k(tables[number]) for number in (1, 3, 4)},
@@ -76,7 +79,21 @@ def _context(config: Config, runs: list[Run], tables: dict[int, pd.DataFrame], s
         "controls": controls(tables, runs, config.evaluate.confidence),
         "run_names": list(logs),
         "curves": training_curves(logs),
+        **_plates_context(config, index),
         **_held_out_context(config, held_out, sources.plates),
+    }
+
+
+def _plates_context(config: Config, index: pd.DataFrame) -> dict:
+    """The strip over all plates, and the maps, or None where the index holds none of their measures."""
+    measures = map_measures(index, config.screen.channels, config.images.nuclei)
+    maps, shown = plate_maps(index, measures) if measures else (None, [])
+    return {
+        "plate_strip": plate_strip(index),
+        "plate_maps": maps,
+        "mapped_plates": shown,
+        "mapped_measures": list(measures.values()),
+        "indexed_plates": index["plate"].nunique(),
     }
 
 

@@ -14,7 +14,7 @@ from cloome.data.files import write_csv
 from cloome.data.index import write_index
 from cloome.data.molecules import Molecules, write_molecules
 from cloome.data.plates import Field, write_plate
-from cloome.data.refused import write_refused
+from cloome.data.refused import beside, left_out_of, write_refused
 from cloome.data.splits import write_split
 from cloome.data.train_log import LOG_COLUMNS
 from cloome.report.runs import PROBING_COLUMNS
@@ -108,9 +108,13 @@ def make_screen(tmp_path: Path) -> Screen:
     plates = [tmp_path / "plates" / f"{plate}.h5" for plate in PLATES]
     for name, path in zip(PLATES, plates, strict=True):
         write_plate(path, name, CHANNELS, _fields(name), "test", {})
-        write_refused(path.with_suffix(".refused.csv"), [(f"{name}-A01-3", "truncated image")])
+        write_refused(beside(path), [(f"{name}-A01-3", "truncated image")])
     index = _index()
+    # The stores hold two more fields than the index: the filters left them out.
+    index = index.iloc[2:]
     write_index(index, tmp_path / "index.parquet")
+    left_out = [("90001-A01-1", "3 nuclei, quality.minimum_cells is 10"), ("90001-A01-2", "flag isBlurry")]
+    write_refused(left_out_of(tmp_path / "index.parquet"), left_out)
     table = pd.DataFrame({"inchikey": KEYS, "smiles": SMILES, "scaffold": "", "name": [f"drug {s}" for s in SMILES]})
     table["mechanism"] = ["kinase inhibitor|aldehyde", "", *["tubulin <b>binder"] * 10]
     write_molecules(Molecules(table, np.zeros((len(KEYS), 8), np.uint8)), tmp_path / "molecules.h5", {})

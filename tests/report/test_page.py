@@ -10,8 +10,9 @@ import yaml
 from PIL import Image
 
 from cloome.cli import main
-from cloome.data.index import read_index
+from cloome.data.index import read_index, write_index
 from cloome.data.molecules import read_molecules
+from cloome.data.plates import NOT_COUNTED
 from cloome.report.gallery import retrieve
 from cloome.report.held_out import read_held_out
 from cloome.report.page import Sources, render
@@ -60,7 +61,7 @@ def test_page_is_one_file_that_needs_no_other(page):
 
 def test_every_picture_has_a_text(page):
     texts = re.findall(r'<img src="[^"]*" alt="([^"]*)"', page)
-    assert len(texts) == page.count("<img ") == 2 + 8 * 5 + 6 * 4
+    assert len(texts) == page.count("<img ") == 4 + 8 * 5 + 6 * 4
     assert all(text.strip() for text in texts)
 
 
@@ -70,13 +71,28 @@ def test_page_says_that_the_screen_is_simulated_and_not_the_papers(page):
 
 
 def test_page_counts_the_screen_names_what_was_refused_and_escapes_names(page):
-    counts = {"plates": 2, "fields of view": 48, "wells": 24, "molecules": 12, "image files refused": 2}
+    counts = {"plates": 2, "fields of view": 46, "wells": 23, "molecules": 12, "compounds refused": 1}
+    counts |= {"fields or image files refused": 2, "fields left out by filters": 2}
     for what, count in counts.items():
         assert f"<b>{count}</b><span>{what}</span>" in page
     assert "truncated image" in page
     assert "no structure" in page
     assert "tubulin &lt;b&gt;binder" in page
     assert "tubulin <b>binder" not in page
+
+
+def test_page_lists_the_plates_that_lack_most_fields(page):
+    rows = re.findall(r"<tr><td>(9000\d)</td>(.*?)</tr>", page)
+    cells = {plate: re.findall(r">([^<]+)</td>", row) for plate, row in rows}
+    assert cells == {"90001": ["24", "1", "2", "12.0 %"], "90002": ["24", "1", "0", "4.0 %"]}
+    assert list(cells) == ["90001", "90002"]
+
+
+def test_page_without_any_measure_has_the_strip_and_no_maps(screen, config):
+    write_index(read_index(screen.index).assign(cell_count=NOT_COUNTED), screen.index)
+    page = render(config, find_runs(screen.runs), tables_of(screen), sources(screen))
+    assert "share of blurry and of saturated fields" in page
+    assert "The index holds no measures to map" in page
 
 
 def test_page_of_a_real_screen_does_not_call_it_simulated(unchanged_screen, config):
