@@ -15,9 +15,11 @@ from cloome.errors import CloomeError
 COMMANDS = {
     "simulate": ("cloome.simulate.command", "write a simulated archive site (the demo's screen)"),
     "download": ("cloome.download.command", "fetch one file of the table of sources"),
+    "listing": ("cloome.images.listing_command", "list where each npz file lies, for a screen of kind npz"),
     "images": ("cloome.images.command", "turn one plate's images into its 8-bit store"),
     "molecules": ("cloome.molecules.command", "write the molecules and the index of all fields"),
     "split": ("cloome.molecules.split_command", "write one split into train, validation and test"),
+    "labelled": ("cloome.molecules.labelled_command", "list the compounds that have an activity label"),
     "train": ("cloome.train.command", "train one model"),
     "embed": ("cloome.embed.command", "export image and molecule embeddings"),
     "evaluate": ("cloome.evaluate.command", "run every benchmark on one run's embeddings"),
@@ -25,6 +27,7 @@ COMMANDS = {
     "report": ("cloome.report.command", "write the report page"),
     "query": ("cloome.query.command", "find images for a structure, or structures for an image"),
     "encode": ("cloome.query.encode_command", "embed structures or plates with a trained model"),
+    "plan": ("cloome.plan.command", "say what a run will fetch, store, do and take, before it starts"),
     "config": ("cloome.config_command", "check a configuration, or write the schema and reference page"),
 }
 

@@ -44,7 +44,7 @@ class Simulate(Section):
 class CompoundTable(Section):
     """Columns of the compound table: which structure each perturbation is."""
 
-    path: str | None = Field(None, description="CSV or TSV file; for a LoadData screen only.")
+    path: str | None = Field(None, description="CSV or TSV file; not for a screen of kind archives.")
     id: str = Field("BROAD_ID", description="Column that wells refer to.")
     smiles: str = Field("CPD_SMILES", description="Column with the structure.")
     name: str | None = Field("CPD_NAME", description="Column with a name for people, or null.")
@@ -100,16 +100,90 @@ class LoadDataScreen(Section):
     )
 
 
+class IndexCompounds(CompoundTable):
+    """Columns of the compounds in the index tables of npz files."""
+
+    smiles: str = Field("SMILES", description="Column with the structure.")
+
+
+class NpzScreen(Section):
+    """The authors' preprocessed images: PLATE-WELL-SITE.npz files of 8 bit, and their index tables."""
+
+    kind: Literal["npz"] = Field(description="Preprocessed npz files.")
+    name: Name = Field(description="Name of the screen; part of the paths of its files.")
+    images: list[str] = Field(min_length=1, description="Folders of npz files, or tar files that hold them.")
+    index: list[str] = Field(
+        min_length=1,
+        description="CSV tables with SAMPLE_KEY, PLATE_ID, WELL_POSITION, SITE and the compounds' columns.",
+    )
+    channels: list[str] = Field(
+        PAPER_CHANNELS, min_length=1, description="Channels in the order of the arrays' last axis."
+    )
+    compounds: IndexCompounds = Field(
+        IndexCompounds(),
+        description="Columns of the compounds; without a path, of the index tables. The column id is in these always.",
+    )
+    labels: str | None = Field(
+        None, description="Folder with label-matrix.mtx and its two index files, for linear probing; or null."
+    )
+
+
+class Tiles(Section):
+    """Square tiles of each field; what is left over at the right and lower edge is not stored."""
+
+    size: Annotated[int, Field(ge=32)] = Field(description="Side of a tile in pixels.")
+    stride: Count | None = Field(None, description="Distance between two tiles in pixels; null: the size.")
+
+
+class Mosaic(Section):
+    """One image per well: its fields in the order of their sites, row by row."""
+
+    rows: Count = Field(2, description="Fields below each other.")
+    columns: Count = Field(3, description="Fields side by side.")
+    skip: Annotated[int, Field(ge=0)] = Field(
+        4, description="Columns of pixels cut off at the left of each field; 4 as in hti-cnn."
+    )
+
+
 class Images(Section):
     """From microscope files to the 8-bit plate store."""
 
+    illumination: bool = Field(
+        False,
+        description="Divide by the plate's illumination correction functions first: those of GigaDB, or those that a "
+        "LoadData table names in columns FileName_Illum*.",
+    )
     intensity: Literal["paper", "package", "none"] = Field(
         "paper",
         description="16 to 8 bit. paper: cut the brightest 0.0028 %, scale 256; package: 0.01 %, 255 (as in the "
         "upstream package); none: the images have 8 bit already.",
     )
-    wells: Literal["treated", "all"] = Field("treated", description="Wells to keep.")
+    resize: Annotated[list[Count], Field(min_length=2, max_length=2)] | None = Field(
+        None, description="Height and width in pixels to which fields are resized after scaling, or null."
+    )
+    tiles: Tiles | None = Field(None, description="Store tiles of each field, or null.")
+    mosaic: Mosaic | None = Field(None, description="Store one mosaic per well, or null.")
+    wells: Literal["treated", "labelled", "all"] = Field(
+        "treated", description="Wells to keep; labelled: treated with a compound that has an activity label."
+    )
     nuclei: str | None = Field("Hoechst", description="Channel in which nuclei are counted, or null.")
+    compression: Literal["none", "gzip"] = Field(
+        "none",
+        description="Of the store. none: fastest; gzip: 43 % smaller on real images, but slower to write and read.",
+    )
+
+
+class Quality(Section):
+    """Which of the stored fields are used, and how much may be missing. Nothing of it redoes an image."""
+
+    drop_blurry: bool = Field(False, description="Leave out fields with the flag isBlurry.")
+    drop_saturated: bool = Field(False, description="Leave out fields with the flag isSaturated.")
+    minimum_cells: Annotated[int, Field(ge=0)] = Field(
+        0, description="Leave out fields with fewer nuclei; needs images.nuclei."
+    )
+    refused_limit: Fraction = Field(
+        0.1, description="Largest share of a screen's fields, and of its compounds, that may be refused."
+    )
 
 
 class Molecules(Section):
@@ -247,20 +321,35 @@ class Evaluate(Section):
     minimum_labels: Count = Field(5, description="Fewest actives and inactives in training for an assay to be probed.")
 
 
+Screen = Annotated[ArchiveScreen | LoadDataScreen | NpzScreen, Field(discriminator="kind")]
+
+
 class Config(Section):
     """One experiment."""
 
-    stage: Literal["simulate", "images", "molecules", "split", "train", "embed", "evaluate", "report"] | None = Field(
+    stage: (
+        Literal[
+            "simulate",
+            "images",
+            "molecules",
+            "labelled",
+            "split",
+            "train",
+            "embed",
+            "evaluate",
+            "report",
+        ]
+        | None
+    ) = Field(
         None,
         description="Set in files that the workflow writes: they hold what this stage depends on and nothing else.",
     )
 
     name: Name = Field("demo", description="Name of the experiment; its results lie in results/NAME/.")
     simulate: Simulate | None = Field(None, description="Simulate the screen first (the demo); null: a real screen.")
-    screen: Annotated[ArchiveScreen | LoadDataScreen, Field(discriminator="kind")] = Field(
-        description="Where images, wells and compounds come from."
-    )
+    screen: Screen = Field(description="Where images, wells and compounds come from.")
     images: Images = Field(Images(), description="Image preprocessing.")
+    quality: Quality = Field(Quality(), description="Which fields are used.")
     molecules: Molecules = Field(Molecules(), description="Structures and fingerprints.")
     runs: Runs = Field(Runs(), description="The grid of models.")
     model: Model = Field(Model(), description="The encoders.")
@@ -299,6 +388,16 @@ def _conflicts(config: Config):
             f"images.nuclei is {images.nuclei!r}, which is not in screen.channels ({', '.join(screen.channels)}); "
             "name the nuclear channel, or write null to count no nuclei"
         )
+    if images.nuclei is None and config.quality.minimum_cells:
+        yield "quality.minimum_cells counts nuclei, but images.nuclei is null; name the nuclear channel"
+    if images.tiles and images.mosaic:
+        yield "images.tiles and images.mosaic exclude each other; write null for one of them"
+    if images.wells == "labelled" and not screen.labels:
+        yield "images.wells 'labelled' needs the activity labels; set screen.labels, or keep the treated wells"
+    if screen.kind == "npz" and images.intensity != "none":
+        yield "npz files hold 8 bit already; write images.intensity: none"
+    if images.illumination and (screen.kind == "npz" or config.simulate):
+        yield "images.illumination needs microscope images that come with correction functions; write false"
     if model.normalisation == "paper" and screen.channels != PAPER_CHANNELS:
         yield (
             "model.normalisation 'paper' holds numbers for the paper's five channels only; "

@@ -20,12 +20,25 @@ SCHEMA_FILE, PAGE_FILE = "config/schema.json", "docs/configuration.md"
 _SECTIONS = {
     "simulate": ["screen", "simulate"],
     "images": ["images", "simulate"],
-    "molecules": ["screen", "molecules"],
+    "molecules": ["screen", "quality", "molecules"],
     "split": [],
+    "labelled": ["screen"],
     "train": ["images", "molecules", "model", "train"],
     "embed": ["embed"],
     "evaluate": ["evaluate"],
-    "report": ["name", "screen", "simulate", "images", "molecules", "runs", "model", "train", "embed", "evaluate"],
+    "report": [
+        "name",
+        "screen",
+        "simulate",
+        "images",
+        "quality",
+        "molecules",
+        "runs",
+        "model",
+        "train",
+        "embed",
+        "evaluate",
+    ],
 }
 # Of the screen, the pixels of a plate depend on its channels and on the roles of its wells.
 _NOT_FOR_PIXELS = ["sources", "compounds", "mechanisms", "labels", "concentration_column", "batch_column"]
@@ -140,7 +153,8 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 
 def _kinds(problem: dict[str, Any]) -> str:
     tags = problem["ctx"].get("expected_tags")
-    return tags.replace("'", "") if tags else "archives or load_data (screen), random, scaffold, replicate ... (split)"
+    known = "archives, load_data or npz (screen), random, scaffold, replicate ... (split)"
+    return tags.replace("'", "") if tags else known
 
 
 def _is_number(text: str) -> bool:

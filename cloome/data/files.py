@@ -1,5 +1,6 @@
 """Writing so that a file is whole or absent, and reading so that a wrong file is named as such."""
 
+import errno
 import os
 import zlib
 from collections.abc import Iterator
@@ -13,7 +14,20 @@ from cloome.errors import FormatError
 
 # HDF5 crashes when it releases a file that could not be written to its end, as on a full disk. An error holds on to
 # the file through its traceback, so these errors are kept.
-_UNWRITTEN: list[OSError] = []
+_UNWRITTEN: list[Exception] = []
+AT_ONCE = "at once"
+
+
+def _write_at_once(access: h5py.h5p.PropFAID) -> None:
+    """Keep HDF5 from holding small data back until their data set is released.
+
+    If the disk is full by then, nothing can be raised any more, and the next step crashes.
+    """
+    access.set_fapl_sec2()
+    access.set_sieve_buf_size(0)
+
+
+h5py.register_driver(AT_ONCE, _write_at_once)
 
 
 @contextmanager
@@ -35,13 +49,25 @@ def create_h5(path: str | Path, kind: str, version: int) -> Iterator[h5py.File]:
     """Open a new HDF5 file of a `kind` and `version` that appears under `path` only when complete."""
     with replacing(path) as temporary:
         try:
-            with h5py.File(temporary, "w") as file:
+            with h5py.File(temporary, "w", driver=AT_ONCE) as file:
                 yield file
                 file.attrs["kind"] = kind
                 file.attrs["version"] = version
         except OSError as error:
             _UNWRITTEN.append(error)
             raise
+        except RuntimeError as error:
+            _UNWRITTEN.append(error)
+            raise _failed_write(error, path) from error
+
+
+def _failed_write(error: RuntimeError, path: str | Path) -> Exception:
+    """What h5py meant: it cannot close a file that could not be written, and then hides why it could not."""
+    if isinstance(error.__context__, OSError):
+        return error.__context__
+    if os.strerror(errno.ENOSPC) in str(error):
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    return error
 
 
 @contextmanager

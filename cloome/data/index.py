@@ -1,8 +1,9 @@
 """The index: one row per field, with what its well held. Parquet.
 
 Columns: sample_key, plate, well, site, role, compound, inchikey, concentration (mmol/l), batch, is_blurry,
-is_saturated, cell_count, and ``mean_{channel}``, ``std_{channel}`` of the 8-bit image. An empty inchikey means
-that the well holds no compound with a usable structure; ``molecules.refused.csv`` says why.
+is_saturated, cell_count, and one ``{measure}_{channel}`` for each measure of the plate stores and each channel. An
+empty inchikey means that the well holds no compound with a usable structure; ``molecules.refused.csv`` says why.
+Fields that the quality filters leave out stand in ``fields.refused.csv`` beside the index.
 """
 
 from pathlib import Path
@@ -29,6 +30,8 @@ COLUMNS = [
     "is_saturated",
     "cell_count",
 ]
+# Of each channel's image, as the plate stores hold them.
+MEASURES = ("mean", "std", "focus", "saturation", "emptiness")
 
 
 def write_index(index: pd.DataFrame, path: str | Path) -> None:
@@ -58,4 +61,13 @@ def read_index(path: str | Path) -> pd.DataFrame:
 
 def feature_columns(index: pd.DataFrame) -> list[str]:
     """Names of the hand-made features of an index: mean and standard deviation of each channel."""
-    return [column for column in index.columns if column.startswith(("mean_", "std_"))]
+    return _starting_with(index, ("mean", "std"))
+
+
+def measure_columns(index: pd.DataFrame) -> list[str]:
+    """Names of all measures in an index, ``{measure}_{channel}``; older plate stores hold some of `MEASURES` only."""
+    return _starting_with(index, MEASURES)
+
+
+def _starting_with(index: pd.DataFrame, measures: tuple[str, ...]) -> list[str]:
+    return [column for column in index.columns if column.startswith(tuple(f"{measure}_" for measure in measures))]

@@ -1,6 +1,6 @@
-"""What was put into each well: the well profiles' metadata of GigaDB 100351, and LoadData tables.
+"""What was put into each well: the well profiles' metadata of GigaDB 100351, LoadData tables, and indices of npz files.
 
-Both give the same table: plate, well, role ('treated' or 'mock'), compound, concentration (mmol/l), batch.
+All give the same table: plate, well, role ('treated' or 'mock'), compound, concentration (mmol/l), batch.
 """
 
 import re
@@ -9,15 +9,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cloome.config import ArchiveScreen, LoadDataScreen
+from cloome.config import LoadDataScreen, NpzScreen, Screen
 from cloome.data.files import read_csv
 from cloome.errors import FormatError
 
 COLUMNS = ["plate", "well", "role", "compound", "concentration", "batch"]
 TREATED, MOCK = "treated", "mock"
+LARGEST_SITE = 9999
 
 # Plate names become parts of paths and words of commands.
 _PLATE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_SAMPLE_KEY = re.compile(
+    rf"(?P<plate>{_PLATE_NAME.pattern})-(?P<well>[A-Za-z]{{1,2}}\d{{1,2}})-(?P<site>\d{{1,4}})", re.ASCII
+)
 _FLAGS = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False, "": False}
 
 
@@ -29,8 +33,14 @@ def normal_well(well: str) -> str:
     return f"{match[1].upper()}{int(match[2]):02d}"
 
 
-def plate_names(screen: ArchiveScreen | LoadDataScreen) -> list[str]:
-    """The plates of a screen: from the configuration, the file it names, or the LoadData table.
+def parse_sample_key(key: str) -> tuple[str, str, int] | None:
+    """Plate, well (``A03``) and site of a name such as ``24277-A03-1``; None if it is no such name."""
+    match = _SAMPLE_KEY.fullmatch(key)
+    return (match["plate"], normal_well(match["well"]), int(match["site"])) if match else None
+
+
+def plate_names(screen: Screen) -> list[str]:
+    """The plates of a screen: from the configuration, the file it names, the LoadData table, or the index of npz files.
 
     Such a file holds ids between white space; lines that start with # are comments.
 
@@ -41,10 +51,9 @@ def plate_names(screen: ArchiveScreen | LoadDataScreen) -> list[str]:
         cannot be part of a path.
     """
     if screen.kind == "load_data":
-        origin = screen.load_data
-        table = read_csv(origin, ["Metadata_Plate"], usecols=lambda column: column == "Metadata_Plate", dtype=str)
-        _check_filled(table, ["Metadata_Plate"], origin)
-        names = sorted(table["Metadata_Plate"].unique())
+        origin, names = screen.load_data, _named_in(screen.load_data, "Metadata_Plate")
+    elif screen.kind == "npz":
+        origin, names = ", ".join(screen.index), sorted(set().union(*(_named_in(f, "PLATE_ID") for f in screen.index)))
     elif isinstance(screen.plates, list):
         origin, names = "screen.plates", screen.plates
     else:
@@ -106,7 +115,7 @@ def read_quality(path: str | Path) -> pd.DataFrame:
         raise FormatError(f"{path}: no column {', '.join(missing)}; it has {', '.join(table.columns)}")
     _check_filled(table, [found["plate"], found["well"], found["site"]], path)
     flags = pd.DataFrame({new: table[old] for new, old in found.items()})
-    flags["well"] = flags["well"].map(normal_well)
+    flags["well"] = _normal_wells(flags["well"])
     flags["site"] = _numbers(table, found["site"], path)
     for flag in ("is_blurry", "is_saturated"):
         flags[flag] = _flags(table, found[flag], path)
@@ -141,6 +150,86 @@ def read_load_data(screen: LoadDataScreen) -> pd.DataFrame:
             for path, name in zip(table[path_name].fillna(""), table[file_name], strict=True)
         ]
     return _checked(fields, file)
+
+
+def read_npz_index(screen: NpzScreen, plate: str | None = None) -> pd.DataFrame:
+    """Read the index tables of npz files (FACTS 2.3): one row per field, with the well columns and ``site``.
+
+    A well with a compound is treated, one without is mock treated; the tables give no concentration and no batch.
+
+    Parameters
+    ----------
+    screen : NpzScreen
+        The screen; ``index`` names the tables.
+    plate : str, optional
+        Read the rows of this plate only.
+
+    Raises
+    ------
+    FormatError
+        If a table cannot be read, a cell is empty or makes no sense, SAMPLE_KEY contradicts the other columns, a field
+        stands in the tables with two compounds, or there is no row of the plate.
+    """
+    fields = pd.concat([_read_npz_index(path, screen.compounds.id, plate) for path in screen.index], ignore_index=True)
+    if plate is not None and fields.empty:
+        raise FormatError(f"{', '.join(screen.index)}: no row of plate {plate}; PLATE_ID names the plates")
+    fields = fields.drop_duplicates(ignore_index=True)
+    twice = fields[fields.duplicated(["plate", "well", "site"], keep=False)]
+    if len(twice):
+        plate, well, site = twice.iloc[0][["plate", "well", "site"]]
+        same = (twice["plate"] == plate) & (twice["well"] == well) & (twice["site"] == site)
+        raise FormatError(
+            f"{', '.join(screen.index)}: the field {plate}-{well}-{site} has two compounds "
+            f"({', '.join(map(repr, sorted(twice.loc[same, 'compound'])))}); correct the tables"
+        )
+    return fields
+
+
+def _read_npz_index(path: str, compound_column: str, plate: str | None) -> pd.DataFrame:
+    # The whole table takes hundreds of megabytes.
+    columns = ["SAMPLE_KEY", "PLATE_ID", "WELL_POSITION", "SITE", compound_column]
+    table = read_csv(path, columns, usecols=lambda column: column in columns, dtype=str)
+    _check_filled(table, columns[:4], path)
+    if plate is not None:
+        table = table[table["PLATE_ID"] == plate]
+    site = _numbers(table, "SITE", path)
+    strange = site[(site % 1 != 0) | ~site.between(0, LARGEST_SITE)]
+    if len(strange):
+        raise FormatError(f"{path}: column SITE holds {strange.iloc[0]:g}; write a whole number of 0 to {LARGEST_SITE}")
+    compound = table[compound_column].fillna("").str.strip()
+    fields = pd.DataFrame(
+        {
+            "plate": table["PLATE_ID"],
+            "well": table["WELL_POSITION"],
+            "role": np.where(compound == "", MOCK, TREATED),
+            "compound": compound,
+            "concentration": np.nan,
+            "batch": "",
+            "site": site.astype(int),
+        }
+    )
+    fields = _checked(fields, path)
+    _check_keys(table["SAMPLE_KEY"], fields, path)
+    return fields
+
+
+def _check_keys(keys: pd.Series, fields: pd.DataFrame, path: str) -> None:
+    """Raise FormatError where a sample key is not that of its field."""
+    expected = fields["plate"] + "-" + fields["well"] + "-" + fields["site"].astype(str)
+    for row, key in keys[keys != expected].items():
+        # Wells have several spellings.
+        if parse_sample_key(key) != tuple(fields.loc[row, ["plate", "well", "site"]]):
+            raise FormatError(
+                f"{path}: SAMPLE_KEY {key!r} in row {row + 1} below the header, but the columns PLATE_ID, "
+                f"WELL_POSITION and SITE say {expected[row]}; correct the table"
+            )
+
+
+def _named_in(path: str, column: str) -> list[str]:
+    """What a column holds, each once, sorted."""
+    table = read_csv(path, [column], usecols=lambda name: name == column, dtype=str)
+    _check_filled(table, [column], path)
+    return sorted(table[column].unique())
 
 
 def _listed(path: str) -> list[str]:
@@ -181,9 +270,14 @@ def _numbers(table: pd.DataFrame, column: str, path: str | Path) -> pd.Series:
     return numbers
 
 
+def _normal_wells(wells: pd.Series) -> pd.Series:
+    """`normal_well` of each; a column names few wells many times."""
+    return wells.map({well: normal_well(well) for well in wells.unique()})
+
+
 def _checked(wells: pd.DataFrame, path: str | Path) -> pd.DataFrame:
     wells["plate"] = wells["plate"].astype(str)
-    wells["well"] = wells["well"].map(normal_well)
+    wells["well"] = _normal_wells(wells["well"])
     wells["batch"] = wells["batch"].fillna("").astype(str)
     strange = sorted(set(wells["role"].dropna()) - {TREATED, MOCK})
     if strange or wells["role"].isna().any():

@@ -7,7 +7,8 @@ import torch
 
 from cloome.config import Embed
 from cloome.data.embeddings import unit_and_length
-from cloome.data.fields import Fields, read_ahead
+from cloome.data.fields import Fields
+from cloome.data.read_ahead import read_ahead
 from cloome.model.checkpoint import Checkpoint
 from cloome.model.images import centre_crop
 

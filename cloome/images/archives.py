@@ -1,7 +1,6 @@
 """A plate of the published screen: one zip per channel, and the plate map (FACTS 5.1, 5.2)."""
 
-import zipfile
-import zlib
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -10,9 +9,11 @@ import numpy as np
 
 from cloome.data.pixels import LARGEST_IMAGE, read_pixels
 from cloome.data.plates import sample_key
-from cloome.data.wells import TREATED, read_profiles
-from cloome.errors import CloomeError, FormatError
+from cloome.data.wells import read_profiles
+from cloome.errors import FormatError
 from cloome.images.names import FieldFiles, index_fields
+from cloome.images.wells import Kept
+from cloome.images.zip_archive import Buffers, ZipArchive
 
 
 class Archives:
@@ -28,12 +29,13 @@ class Archives:
 
     source = "archives"
 
-    def __init__(self, plate: str, zips: dict[str, zipfile.ZipFile]):
+    def __init__(self, plate: str, zips: dict[str, ZipArchive]):
         self._zips = list(zips.values())
+        self._thread = threading.local()
         names, self.refused = [], []
         for channel, file in zips.items():
             folder = f"{plate}-{channel}/"
-            for name in file.namelist():
+            for name in file.names():
                 if name.startswith(folder):
                     names.append(name)
                 elif not name.endswith("/"):
@@ -41,27 +43,24 @@ class Archives:
         self.fields, refused = index_fields(names, plate, list(zips))
         self.refused += refused
 
-    def read(self, number: int, name: str) -> np.ndarray:
-        """Read one image: uint8 or uint16 (H, W), of the channel with this number.
+    def channels(self, files: FieldFiles) -> Iterator[np.ndarray]:
+        """Yield the image of each channel: uint8 or uint16 (H, W), valid until the next one is asked for.
+
+        Several threads may read at once.
 
         Raises
         ------
         FormatError
-            If the member is damaged, too large, or no grey TIFF of 8 or 16 bit.
+            If a member is damaged, too large, or no grey TIFF of 8 or 16 bit.
         """
-        archive = self._zips[number]
-        size = archive.getinfo(name).file_size
-        if size > LARGEST_IMAGE:
-            raise FormatError(f"{name}: {size} bytes, allowed are {LARGEST_IMAGE}")
-        try:
-            content = archive.read(name)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            raise FormatError(f"{name}: damaged in the archive: {error}") from error
-        return read_pixels(content, name)
+        if not hasattr(self._thread, "buffers"):
+            self._thread.buffers = Buffers()
+        for archive, name in zip(self._zips, files.files, strict=True):
+            yield read_pixels(archive.read(name, LARGEST_IMAGE, self._thread.buffers), name)
 
 
 @contextmanager
-def open_archives(folder: Path, plate: str, channels: list[str], wells: Path, keep: str) -> Iterator[Archives]:
+def open_archives(folder: Path, plate: str, channels: list[str], wells: Path, keep: Kept) -> Iterator[Archives]:
     """Open the archives of a plate.
 
     Parameters
@@ -74,8 +73,8 @@ def open_archives(folder: Path, plate: str, channels: list[str], wells: Path, ke
         In the order of storage.
     wells : Path
         The plate's ``mean_well_profiles.csv``.
-    keep : str
-        ``treated`` or ``all``: the setting ``images.wells``.
+    keep : Kept
+        Which wells.
 
     Raises
     ------
@@ -84,36 +83,18 @@ def open_archives(folder: Path, plate: str, channels: list[str], wells: Path, ke
     FormatError
         If the plate map cannot be read or is of another plate.
     """
-    roles = _roles(wells, plate)
-    with ExitStack() as stack:
-        zips = {channel: stack.enter_context(_open_zip(folder / f"{plate}-{channel}.zip")) for channel in channels}
-        archives = Archives(plate, zips)
-        archives.refused += [
-            (sample_key(plate, field.well, field.site), "the well is not in the plate map")
-            for field in archives.fields
-            if field.well not in roles
-        ]
-        archives.fields = [field for field in archives.fields if _is_kept(field, roles, keep)]
-        yield archives
-
-
-def _roles(wells: Path, plate: str) -> dict[str, str]:
-    """Role of each well of the plate."""
     table = read_profiles(wells)
     of_plate = table[table["plate"] == plate]
     if of_plate.empty:
         raise FormatError(f"{wells}: holds the wells of {', '.join(sorted(set(table['plate'])))}, not of {plate}")
-    return dict(zip(of_plate["well"], of_plate["role"], strict=True))
-
-
-def _is_kept(field: FieldFiles, roles: dict[str, str], keep: str) -> bool:
-    return field.well in roles and (keep == "all" or roles[field.well] == TREATED)
-
-
-def _open_zip(path: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(path)
-    except FileNotFoundError as error:
-        raise CloomeError(f"{path}: no such archive; run download for it") from error
-    except zipfile.BadZipFile as error:
-        raise CloomeError(f"{path}: truncated or not a zip ({error}); delete it and run download again") from error
+    mapped, kept = set(of_plate["well"]), set(of_plate["well"][keep.of(of_plate)])
+    with ExitStack() as stack:
+        zips = {channel: stack.enter_context(ZipArchive(folder / f"{plate}-{channel}.zip")) for channel in channels}
+        archives = Archives(plate, zips)
+        archives.refused += [
+            (sample_key(plate, field.well, field.site), "the well is not in the plate map")
+            for field in archives.fields
+            if field.well not in mapped
+        ]
+        archives.fields = [field for field in archives.fields if field.well in kept]
+        yield archives

@@ -1,5 +1,6 @@
 """From 16 to 8 bit: cut the brightest pixels, scale the rest (FACTS 4, rows 1 to 3)."""
 
+import cv2
 import numpy as np
 
 from cloome.errors import FormatError
@@ -8,9 +9,12 @@ from cloome.errors import FormatError
 PAPER = (2.8e-5, 256)
 PACKAGE = (1e-4, 255)
 INTENSITIES = {"paper": PAPER, "package": PACKAGE}
+GREY_VALUES = 1 << 16
 
 
-def to_uint8(channel: np.ndarray, cut: float = PAPER[0], scale: float = PAPER[1]) -> np.ndarray:
+def to_uint8(
+    channel: np.ndarray, cut: float = PAPER[0], scale: float = PAPER[1], out: np.ndarray | None = None
+) -> np.ndarray:
     """Scale one channel of one field to 8 bit, with the same bytes as the upstream code.
 
     The threshold is the n-th highest pixel, n = round(H W cut), halves to even. A pixel becomes
@@ -27,6 +31,8 @@ def to_uint8(channel: np.ndarray, cut: float = PAPER[0], scale: float = PAPER[1]
         Fraction of the pixels that is cut, 0..1.
     scale : float
         What the threshold would become if nothing were clipped.
+    out : uint8 (H, W), optional
+        Where the result goes.
 
     Returns
     -------
@@ -39,18 +45,16 @@ def to_uint8(channel: np.ndarray, cut: float = PAPER[0], scale: float = PAPER[1]
     """
     if channel.dtype != np.uint16:
         raise FormatError(f"pixels are {channel.dtype}, not uint16; images of 8 bit need images.intensity: none")
-    if channel.size == 0:
-        return np.zeros(channel.shape, np.uint8)
-    counts = np.bincount(channel.ravel())
-    threshold = _nth_highest(counts, max(1, int(np.around(channel.size * cut))))
+    if out is None:
+        out = np.empty(channel.shape, np.uint8)
+    threshold = _nth_highest(channel, max(1, int(np.around(channel.size * cut)))) if channel.size else 0
     if threshold == 0:
-        return np.zeros(channel.shape, np.uint8)
-    # There are far fewer grey values than pixels, so each value is computed once.
-    table = np.minimum(np.arange(len(counts), dtype=np.float64) * (float(scale) / threshold), 255).astype(np.uint8)
-    return table.take(channel)
+        out[...] = 0
+        return out
+    return _look_up(channel, _table(threshold, float(scale)), out)
 
 
-def eight_bit(pixels: np.ndarray, intensity: str) -> np.ndarray:
+def eight_bit(pixels: np.ndarray, intensity: str, out: np.ndarray | None = None) -> np.ndarray:
     """Bring one channel to 8 bit as the setting ``images.intensity`` says.
 
     Parameters
@@ -58,6 +62,8 @@ def eight_bit(pixels: np.ndarray, intensity: str) -> np.ndarray:
     pixels : uint8 or uint16 (H, W)
     intensity : str
         ``paper`` or ``package`` for 16-bit images; ``none`` for images that have 8 bit already.
+    out : uint8 (H, W), optional
+        Where the result goes.
 
     Returns
     -------
@@ -69,13 +75,39 @@ def eight_bit(pixels: np.ndarray, intensity: str) -> np.ndarray:
         If the bit depth does not fit the setting.
     """
     if intensity != "none":
-        return to_uint8(pixels, *INTENSITIES[intensity])
+        return to_uint8(pixels, *INTENSITIES[intensity], out=out)
     if pixels.dtype != np.uint8:
         raise FormatError(f"pixels are {pixels.dtype}, but images.intensity is none; write intensity: paper")
-    return pixels
+    if out is None:
+        return pixels
+    out[...] = pixels
+    return out
 
 
-def _nth_highest(counts: np.ndarray, n: int) -> int:
-    """The n-th highest pixel value, from the number of pixels of each value."""
-    from_the_top = np.cumsum(counts[::-1])
-    return len(counts) - 1 - int(np.searchsorted(from_the_top, n))
+def _nth_highest(channel: np.ndarray, n: int) -> int:
+    """The n-th highest pixel value of an image that has as many."""
+    rows = channel.max(axis=1)
+    if n <= len(rows):
+        # The n rows with the highest maxima hold n pixels of at least `lowest`, so none below it is asked for.
+        lowest = np.partition(rows, -n)[-n]
+        channel = channel[rows >= lowest]
+        channel = channel[channel >= lowest]
+    return int(np.partition(channel, -n, axis=None)[-n])
+
+
+def _table(threshold: int, scale: float) -> np.ndarray:
+    """The 8-bit value of each grey value: there are far fewer of these than pixels."""
+    factor = scale / threshold
+    # Beyond this value the product is 255 or more, and clipped.
+    clipped = min(GREY_VALUES, int(255 / factor) + 2)
+    table = np.full(GREY_VALUES, 255, np.uint8)
+    table[:clipped] = np.minimum(np.arange(clipped, dtype=np.float64) * factor, 255)
+    return table
+
+
+def _look_up(channel: np.ndarray, table: np.ndarray, out: np.ndarray) -> np.ndarray:
+    if out.strides == (out.shape[1], 1):
+        cv2.LUT(np.ascontiguousarray(channel), table, dst=out)
+    else:  # OpenCV cannot write anywhere else
+        out[...] = cv2.LUT(np.ascontiguousarray(channel), table)
+    return out

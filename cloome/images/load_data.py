@@ -1,18 +1,43 @@
 """A plate of someone's own screen: images that a CellProfiler LoadData table lists."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from cloome.config import LoadDataScreen
+from cloome.data.files import read_csv
 from cloome.data.pixels import read_pixels
 from cloome.data.plates import sample_key
-from cloome.data.wells import TREATED, read_load_data
+from cloome.data.wells import read_load_data
 from cloome.errors import FormatError
 from cloome.images.names import FieldFiles
+from cloome.images.wells import Kept
 
 LARGEST_SITE = 9999
+
+
+def illumination_files(screen: LoadDataScreen, table: Path, plate: str) -> list[Path]:
+    """The illumination correction functions that a LoadData table names for a plate, one file per channel.
+
+    Raises
+    ------
+    FormatError
+        If the table lacks a column, or names no function or several for the plate.
+    """
+    files = []
+    for channel in screen.channels:
+        columns = [f"PathName_Illum{channel}", f"FileName_Illum{channel}"]
+        rows = read_csv(table, ["Metadata_Plate", *columns], dtype=str, keep_default_na=False)
+        named = rows.loc[rows["Metadata_Plate"] == plate, columns].drop_duplicates()
+        if len(named) != 1 or not named[columns[1]].iloc[0]:
+            raise FormatError(
+                f"{table}: {columns[1]} names {len(named[named[columns[1]] != ''])} functions for plate {plate}, "
+                "expected one; or write images.illumination: false"
+            )
+        files.append(table.parent / named[columns[0]].iloc[0] / named[columns[1]].iloc[0])
+    return files
 
 
 class ListedImages:
@@ -24,8 +49,8 @@ class ListedImages:
         The screen; ``load_data`` names the table.
     plate : str
         Value of ``Metadata_Plate``.
-    keep : str
-        ``treated`` or ``all``: the setting ``images.wells``.
+    keep : Kept
+        Which wells.
 
     Attributes
     ----------
@@ -40,14 +65,13 @@ class ListedImages:
         If the table cannot be read or does not hold the plate.
     """
 
-    def __init__(self, screen: LoadDataScreen, plate: str, keep: str):
+    def __init__(self, screen: LoadDataScreen, plate: str, keep: Kept):
         self.source = Path(screen.load_data).name
         table = read_load_data(screen)
         rows = table[table["plate"] == plate]
         if rows.empty:
             raise FormatError(f"{screen.load_data}: no row of plate {plate}; Metadata_Plate names the plates")
-        if keep == "treated":
-            rows = rows[rows["role"] == TREATED]
+        rows = rows[keep.of(rows)]
         self.fields: list[FieldFiles] = []
         self.refused: list[tuple[str, str]] = []
         for (well, site), group in rows.groupby(["well", "site"], dropna=False):
@@ -66,6 +90,10 @@ class ListedImages:
         else:
             self.fields.append(FieldFiles(well, int(site), files))
 
-    def read(self, number: int, name: str) -> np.ndarray:
-        """Read one image: uint8 or uint16 (H, W); raises FormatError if it is missing or not grey TIFF or PNG."""
-        return read_pixels(name)
+    def channels(self, files: FieldFiles) -> Iterator[np.ndarray]:
+        """Yield the image of each channel: uint8 or uint16 (H, W).
+
+        Several threads may read at once. Raises FormatError if one is missing or not grey TIFF or PNG.
+        """
+        for name in files.files:
+            yield read_pixels(name)

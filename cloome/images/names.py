@@ -20,7 +20,7 @@ class FieldFiles:
 
     well: str
     site: int
-    files: tuple[str, ...]  # one per channel, in the order of storage
+    files: tuple[str, ...]  # one per channel, in the order of storage; or the one that holds them all
 
 
 def parse_member(name: str) -> tuple[str, str, str, int] | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cloome.config import ArchiveScreen, LoadDataScreen
+from cloome.config import Screen
 from cloome.data.files import read_csv
 from cloome.errors import FormatError
 
@@ -14,21 +14,21 @@ log = logging.getLogger(__name__)
 COLUMNS = ["compound", "smiles", "name", "mechanism"]
 
 
-def read_compounds(screen: ArchiveScreen | LoadDataScreen, resources: Path | None) -> pd.DataFrame:
+def read_compounds(screen: Screen, resources: Path | None) -> pd.DataFrame:
     """Read the compounds that a screen's wells refer to.
 
     Parameters
     ----------
-    screen : ArchiveScreen or LoadDataScreen
+    screen : ArchiveScreen, LoadDataScreen or NpzScreen
         Where the tables are and what their columns mean.
     resources : Path or None
-        Folder with ``compounds.csv`` and ``mechanisms.csv`` of an ArchiveScreen; None for a LoadDataScreen.
+        Folder with ``compounds.csv`` and ``mechanisms.csv`` of an ArchiveScreen; None for the others.
 
     Returns
     -------
     DataFrame
         compound, smiles, name, mechanism (text; empty where not known; several mechanisms are sorted and separated
-        by ``|``). One row per row of the table: an id may stand in it twice.
+        by ``|``). An id may stand in it twice.
 
     Raises
     ------
@@ -36,7 +36,9 @@ def read_compounds(screen: ArchiveScreen | LoadDataScreen, resources: Path | Non
         If a table is missing or lacks a column, or no row of the mechanism table names a compound.
     """
     columns = screen.compounds
-    table = _texts(_compound_file(screen, resources), [columns.id, columns.smiles, columns.name, columns.mechanism])
+    named = [columns.id, columns.smiles, columns.name, columns.mechanism]
+    # An index has a row for each image, with the same few compounds in them.
+    table = pd.concat([_texts(path, named) for path in _compound_files(screen, resources)]).drop_duplicates()
     compounds = pd.DataFrame({"compound": table[columns.id], "smiles": table[columns.smiles]})
     compounds["name"] = table[columns.name] if columns.name else ""
     known = [_pairs(table, columns.id, columns.mechanism)] if columns.mechanism else []
@@ -70,8 +72,10 @@ def _check_ids(named: pd.Series, compounds: pd.Series) -> None:
         )
 
 
-def _compound_file(screen: ArchiveScreen | LoadDataScreen, resources: Path | None) -> Path:
-    return resources / "compounds.csv" if screen.kind == "archives" else Path(screen.compounds.path)
+def _compound_files(screen: Screen, resources: Path | None) -> list[Path]:
+    if screen.kind == "archives":
+        return [resources / "compounds.csv"]
+    return [Path(screen.compounds.path)] if screen.compounds.path else [Path(path) for path in screen.index]
 
 
 def _texts(path: Path, columns: list[str | None]) -> pd.DataFrame:
@@ -79,7 +83,8 @@ def _texts(path: Path, columns: list[str | None]) -> pd.DataFrame:
     # One column may serve twice: a name for people can be the id as well.
     needed = list(dict.fromkeys(column for column in columns if column))
     # Compound names such as NA are names here, not missing values.
-    table = read_csv(path, needed, dtype=str, keep_default_na=False)[needed]
+    options = {"usecols": lambda column: column in needed, "dtype": str, "keep_default_na": False}
+    table = read_csv(path, needed, **options)[needed]
     return table.apply(lambda column: column.str.strip())
 
 

@@ -1,21 +1,20 @@
-"""The fields of all plates, joined to what their wells hold and to their quality flags."""
+"""The fields of all plates, joined to what their wells hold."""
 
 import logging
 from pathlib import Path
 
 import pandas as pd
 
-from cloome.config import ArchiveScreen, LoadDataScreen
-from cloome.data.index import COLUMNS, feature_columns
+from cloome.config import Screen
+from cloome.data.index import COLUMNS, measure_columns
 from cloome.data.plates import open_plate
 from cloome.data.wells import COLUMNS as WELL_COLUMNS
-from cloome.data.wells import TREATED, read_load_data, read_profiles, read_quality
+from cloome.data.wells import TREATED, read_load_data, read_npz_index, read_profiles, read_quality
 from cloome.errors import FormatError
+from cloome.molecules.quality import FIELD, FLAGS
 
 log = logging.getLogger(__name__)
 
-FLAGS = ["is_blurry", "is_saturated"]
-FIELD = ["plate", "well", "site"]
 NO_QUALITY = pd.DataFrame(columns=[*FIELD, *FLAGS])
 
 
@@ -39,9 +38,7 @@ def read_fields(paths: list[str], channels: list[str]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def read_wells(
-    screen: ArchiveScreen | LoadDataScreen, plates: list[str], resources: Path | None
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read_wells(screen: Screen, plates: list[str], resources: Path | None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What was put into the wells of some plates, and the quality flags of their fields.
 
     Returns
@@ -53,6 +50,8 @@ def read_wells(
     """
     if screen.kind == "load_data":
         return one_row_per_well(read_load_data(screen)), NO_QUALITY
+    if screen.kind == "npz":
+        return one_row_per_well(read_npz_index(screen)), NO_QUALITY
     folders = [resources / "plates" / plate for plate in plates]
     wells = pd.concat([read_profiles(folder / "mean_well_profiles.csv") for folder in folders])
     judged = [folder / "qc.csv" for folder in folders if (folder / "qc.csv").is_file()]
@@ -82,8 +81,8 @@ def one_row_per_well(wells: pd.DataFrame) -> pd.DataFrame:
     return wells
 
 
-def join(fields: pd.DataFrame, wells: pd.DataFrame, quality: pd.DataFrame) -> pd.DataFrame:
-    """Join fields, wells and flags; the columns of the index but for ``inchikey``.
+def join(fields: pd.DataFrame, wells: pd.DataFrame) -> pd.DataFrame:
+    """Add what its well holds to each field: role, compound, concentration and batch.
 
     Raises
     ------
@@ -97,15 +96,11 @@ def join(fields: pd.DataFrame, wells: pd.DataFrame, quality: pd.DataFrame) -> pd
             f"{len(unknown)} fields lie in wells that the plate map does not have, the first "
             f"{unknown.iloc[0].sample_key}; run the stage images again with the present plate map"
         )
-    keys = quality[FIELD].astype({"site": joined["site"].dtype})
-    flags = quality[FLAGS].astype(bool).set_axis(pd.MultiIndex.from_frame(keys)).groupby(level=FIELD).any()
-    joined = joined.join(flags, on=FIELD)
-    joined[FLAGS] = joined[FLAGS].eq(True)
     joined["concentration"] = joined["concentration"].astype(float)
-    return joined[[c for c in COLUMNS if c != "inchikey"] + feature_columns(joined)]
+    return joined
 
 
 def add_inchikeys(index: pd.DataFrame, inchikey: dict[str, str]) -> pd.DataFrame:
     """The index with the InChIKey of each treated well's compound; empty for mock wells and refused compounds."""
     keys = index["compound"].map(inchikey).where(index["role"] == TREATED).fillna("").astype(str)
-    return index.assign(inchikey=keys)[COLUMNS + feature_columns(index)]
+    return index.assign(inchikey=keys)[COLUMNS + measure_columns(index)]

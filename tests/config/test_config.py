@@ -16,7 +16,9 @@ def problems_of(changes: dict) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["config/config.yaml", "config/paper.yaml", "config/own_screen.yaml"])
+@pytest.mark.parametrize(
+    "name", ["config/config.yaml", "config/paper.yaml", "config/own_screen.yaml", "config/npz.yaml"]
+)
 def test_shipped_configurations_are_valid_and_name_the_schema(root, name):
     load_config([root / name])
     assert (root / name).read_text().startswith("# yaml-language-server: $schema=schema.json\n")
@@ -32,7 +34,7 @@ def test_the_paper_configuration_marks_the_evidence_of_every_value(root):
 
 def test_the_paper_configuration_spells_out_every_setting(root):
     written = yaml.safe_load((root / "config/paper.yaml").read_text())
-    for section in ("images", "molecules", "runs", "model", "train", "embed", "evaluate"):
+    for section in ("images", "quality", "molecules", "runs", "model", "train", "embed", "evaluate"):
         assert set(written[section]) == set(Config.model_fields[section].annotation.model_fields), section
 
 
@@ -91,6 +93,10 @@ def test_a_wrong_setting_is_named_with_what_was_found_and_what_to_write(changes,
         (
             {"screen": {"kind": "load_data", "name": "s", "load_data": "l.csv", "channels": ["Hoechst"]}},
             "compounds.path",
+        ),
+        (
+            {"screen": {"kind": "npz", "name": "s", "images": ["a.tar"], "index": ["i.csv"]}},
+            "npz files hold 8 bit already; write images.intensity: none",
         ),
     ],
 )

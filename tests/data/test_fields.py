@@ -1,13 +1,14 @@
-"""Views of stored fields over several plates, and reading ahead."""
+"""Views of stored fields over several plates, plain or compressed, and their statistics."""
 
-import threading
+import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import h5py
 import numpy as np
 import pytest
 
-from cloome.data.fields import Fields, read_ahead
-from cloome.data.plates import Field, write_plate
+from cloome.data.fields import Fields
+from cloome.data.plates import Field, Statistics, write_plate
 from cloome.errors import FormatError
 
 SIZES = {"P1": (6, 8), "P2": (5, 9)}
@@ -59,14 +60,105 @@ def test_plates_of_other_channels_are_refused(stores, tmp_path):
         Fields([*stores[0], tmp_path / "P3.h5"], ["P1-B07-1"])
 
 
-def test_a_compressed_store_is_refused(stores):
-    paths, images = stores
-    with h5py.File(paths[0], "r+") as file:
+def repack(path, **options) -> None:
+    """Write the images once more, as another program might."""
+    with h5py.File(path, "r+") as file:
         values = file["images"][()]
         del file["images"]
-        file.create_dataset("images", data=values, chunks=(1, *values.shape[1:]), compression="gzip")
-    with pytest.raises(FormatError, match="compressed or repacked"):
+        file.create_dataset("images", data=values, **({"chunks": (1, *values.shape[1:])} | options))
+
+
+@pytest.mark.parametrize("level", [1, 9])
+def test_a_compressed_store_gives_the_same_images(stores, level):
+    paths, images = stores
+    repack(paths[0], compression="gzip", compression_opts=level)
+    fields = Fields(paths, list(images))
+    assert fields.sizes().tolist() == [[6, 8]] * 3 + [[5, 9]] * 3
+    for number, image in enumerate(images.values()):
+        np.testing.assert_array_equal(fields[number], image)
+        assert not fields[number].flags.writeable
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"compression": "lzf"}, id="lzf"),
+        pytest.param({"compression": "gzip", "shuffle": True}, id="gzip behind shuffle"),
+        pytest.param({"shuffle": True}, id="shuffle"),
+        pytest.param({"fletcher32": True}, id="checksums"),
+        pytest.param({"chunks": (2, 2, 6, 8)}, id="two images in a chunk"),
+        pytest.param({"chunks": (1, 1, 6, 8), "compression": "gzip"}, id="a chunk per channel"),
+        pytest.param({"chunks": None}, id="no chunks"),
+    ],
+)
+def test_a_store_that_was_repacked_is_refused(stores, options):
+    paths, images = stores
+    repack(paths[0], **options)
+    with pytest.raises(FormatError, match=r"P1\.h5: repacked by another program; write it again with the stage images"):
         Fields(paths, list(images))
+
+
+@pytest.mark.parametrize("spoil", ["zeros", "cut"])
+def test_a_damaged_image_is_named_and_the_others_are_read(stores, spoil):
+    paths, images = stores
+    repack(paths[0], compression="gzip")
+    with h5py.File(paths[0], "r+") as file:
+        _, chunk = file["images"].id.read_direct_chunk((1, 0, 0, 0))
+        file["images"].id.write_direct_chunk((1, 0, 0, 0), bytes(len(chunk)) if spoil == "zeros" else chunk[:10])
+    fields = Fields(paths, list(images))
+    np.testing.assert_array_equal(fields[0], images["P1-B07-1"])
+    with pytest.raises(FormatError, match=r"P1\.h5: an image is (damaged|truncated); run the stage images again"):
+        fields[1]
+
+
+def test_an_image_that_unpacks_to_less_is_refused(stores):
+    paths, images = stores
+    repack(paths[0], compression="gzip")
+    with h5py.File(paths[0], "r+") as file:
+        file["images"].id.write_direct_chunk((1, 0, 0, 0), zlib.compress(bytes(20)))
+    with pytest.raises(FormatError, match=r"P1\.h5: an image is truncated"):
+        Fields(paths, list(images))[1]
+
+
+@pytest.mark.parametrize("compression", [None, "gzip"])
+def test_several_threads_read_at_once(stores, compression):
+    paths, images = stores
+    repack(paths[0], compression=compression)
+    fields, expected = Fields(paths, list(images)), list(images.values())
+    with ThreadPoolExecutor(4) as pool:
+        for number, image in zip(
+            [0, 3, 1, 4, 2, 5] * 50, pool.map(fields.__getitem__, [0, 3, 1, 4, 2, 5] * 50), strict=True
+        ):
+            np.testing.assert_array_equal(image, expected[number])
+
+
+@pytest.mark.parametrize(
+    "keys", [["P1-B07-2"], ["P2-B07-3", "P1-B07-1", "P1-B07-3"], [f"P{p}-B07-{s}" for p in (1, 2) for s in (1, 2, 3)]]
+)
+def test_statistics_are_the_exact_ones_of_just_the_chosen_images(stores, keys):
+    paths, images = stores
+    found = Fields(paths, keys).statistics()
+    first, *others = (Statistics.of(images[key]) for key in keys)
+    expected = sum(others, start=first)
+    for name in ("sum", "sum_of_squares", "pixels"):
+        assert getattr(found, name).dtype == np.uint64
+        assert getattr(found, name).tolist() == getattr(expected, name).tolist()
+    assert found.pixels.tolist() == [sum(images[key][0].size for key in keys)] * 2
+
+
+def test_statistics_are_those_of_the_image_that_is_read_under_the_key(stores):
+    """Asked for in another order than they lie."""
+    paths, images = stores
+    for key in reversed(images):
+        fields = Fields(list(reversed(paths)), [key])
+        assert fields.statistics().sum.tolist() == Statistics.of(fields[0]).sum.tolist()
+
+
+def test_tiles_are_fields_of_their_own(tmp_path):
+    tiles = [Field("A01", 1, np.full((2, 6, 8), number, np.uint8), 0, tile=number) for number in range(12)]
+    write_plate(tmp_path / "P1.h5", "P1", ["DNA", "ER"], tiles, "test", {})
+    fields = Fields([tmp_path / "P1.h5"], ["P1-A01-1-11", "P1-A01-1-2"])
+    assert [int(fields[number].max()) for number in range(2)] == [11, 2]
 
 
 def test_a_truncated_store_is_refused(stores):
@@ -74,30 +166,3 @@ def test_a_truncated_store_is_refused(stores):
     paths[1].write_bytes(paths[1].read_bytes()[:-100])
     with pytest.raises(FormatError, match="truncated"):
         Fields(paths, list(images))
-
-
-def test_reading_ahead_keeps_the_order_and_uses_other_threads():
-    threads = set()
-
-    def read(part):
-        threads.add(threading.get_ident())
-        return part * 2
-
-    assert list(read_ahead(read, range(50))) == [2 * part for part in range(50)]
-    assert threading.get_ident() not in threads
-
-
-def test_reading_ahead_passes_errors_on_and_stays_a_few_parts_ahead():
-    begun = []
-
-    def read(part):
-        begun.append(part)
-        if part == 3:
-            raise FormatError("unreadable")
-        return part
-
-    results = read_ahead(read, range(1000))
-    assert [next(results) for _ in range(3)] == [0, 1, 2]
-    with pytest.raises(FormatError, match="unreadable"):
-        next(results)
-    assert max(begun) < 10

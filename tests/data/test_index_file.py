@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from cloome.data.index import COLUMNS, feature_columns, read_index, write_index
+from cloome.data.index import COLUMNS, MEASURES, feature_columns, measure_columns, read_index, write_index
 from cloome.errors import FormatError
 
 
@@ -21,6 +21,13 @@ def test_what_is_written_is_read(index, tmp_path):
 
 def test_features_are_mean_and_deviation_of_each_channel(index):
     assert feature_columns(index) == ["mean_DNA", "std_DNA"]
+
+
+def test_measures_are_all_that_the_plate_stores_hold_of_each_channel(index):
+    assert measure_columns(index) == ["mean_DNA", "std_DNA"]
+    measured = [f"{measure}_{channel}" for measure in MEASURES for channel in ("DNA", "ER")]
+    assert measure_columns(index.reindex(columns=[*COLUMNS, *measured])) == measured
+    assert feature_columns(index.reindex(columns=[*COLUMNS, *measured])) == measured[:4]
 
 
 def test_a_field_named_twice_is_refused(index, tmp_path):

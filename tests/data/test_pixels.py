@@ -1,5 +1,8 @@
 """Reading one channel's pixels: grey TIFF and PNG of 8 or 16 bit come back exactly; anything else is refused."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 import tifffile
@@ -62,7 +65,31 @@ def test_what_is_no_grey_image_is_refused(tmp_path):
 def test_a_tiff_that_claims_to_be_huge_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr(cloome.data.pixels, "LARGEST_IMAGE", 1000)
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((100, 100), np.uint8), compression="zlib")
-    with pytest.raises(FormatError, match="10000 bytes of pixels"):
+    with pytest.raises(FormatError, match="10000 bytes, allowed are 1000"):
+        read_pixels(tmp_path / "a.tif")
+
+
+def test_a_png_that_claims_to_be_huge_is_refused_before_it_is_unpacked():
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 9000, 9000, 8, 0, 0, 0, 0))
+    content = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    with pytest.raises(FormatError, match=r"a\.png: 81000000 bytes, allowed are 67108864"):
+        read_pixels(content, "a.png")
+
+
+def test_a_file_beyond_the_limit_is_not_even_read(tmp_path):
+    with open(tmp_path / "a.tif", "wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(FormatError, match=r"a\.tif: 1099511627776 bytes, allowed are 67108864"):
+        read_pixels(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("options", [{"truncate": True}, {"imagej": True}], ids=["tifffile", "ImageJ"])
+def test_a_stack_behind_one_directory_is_a_stack(tmp_path, options):
+    tifffile.imwrite(tmp_path / "a.tif", pixels(np.uint16, (3, 5, 7)), photometric="minisblack", **options)
+    with pytest.raises(FormatError, match="a stack of 3 images"):
         read_pixels(tmp_path / "a.tif")
 
 

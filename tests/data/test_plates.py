@@ -1,13 +1,24 @@
 """The plate store: what is written is read, statistics are exact over plates, and a bad file is refused."""
 
 import json
+import zlib
+from dataclasses import replace
 from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
 
-from cloome.data.plates import NOT_COUNTED, VERSION, Field, Statistics, open_plate, write_plate
+from cloome.data.plates import (
+    GZIP_LEVEL,
+    NOT_COUNTED,
+    QUALITY,
+    VERSION,
+    Field,
+    Statistics,
+    open_plate,
+    write_plate,
+)
 from cloome.errors import FormatError
 
 CHANNELS = ["Mito", "Hoechst"]
@@ -21,8 +32,8 @@ def random_fields(seed: int, n: int = 5) -> list[Field]:
     ]
 
 
-def write(path, fields, plate="24277") -> int:
-    return write_plate(path, plate, CHANNELS, iter(fields), "archives", {"intensity": "paper"})
+def write(path, fields, plate="24277", **options) -> int:
+    return write_plate(path, plate, CHANNELS, iter(fields), "archives", {"intensity": "paper"}, **options)
 
 
 @pytest.fixture
@@ -53,6 +64,87 @@ def test_the_file_holds_what_others_may_read(written):
         assert file["images"].dtype == np.uint8
         assert dict(file.attrs)["source"] == "archives"
         assert json.loads(file.attrs["settings"]) == {"intensity": "paper"}
+
+
+def test_each_image_has_its_exact_sums(written):
+    with h5py.File(written.path) as file, open_plate(written.path) as plate:
+        assert VERSION == 2
+        statistics = plate.field_statistics()
+        for number, field in enumerate(written.fields):
+            expected = Statistics.of(field.image)
+            for name in ("sum", "sum_of_squares", "pixels"):
+                assert getattr(statistics, name)[number].tolist() == getattr(expected, name).tolist()
+        for name in ("sum", "sum_of_squares"):
+            assert file[f"measures/{name}"].dtype == np.uint64
+            assert file[f"measures/{name}"].shape == (5, 2)
+            assert file[f"measures/{name}"][()].sum(axis=0).tolist() == file[f"statistics/{name}"][()].tolist()
+
+
+def test_statistics_that_are_known_are_taken_as_they_are(tmp_path):
+    image = np.full((2, 30, 40), 7, np.uint8)
+    known = Statistics(*(np.array([value, value + 1], np.uint64) for value in (10, 20, 1200)))
+    write(tmp_path / "1.h5", [Field("A01", 1, image, 0, statistics=known)])
+    with open_plate(tmp_path / "1.h5") as plate:
+        assert plate.statistics.sum.tolist() == [10, 11]
+        assert plate.field_statistics().sum_of_squares.tolist() == [[20, 21]]
+
+
+def test_quality_is_stored_by_channel_and_nan_where_it_was_not_measured(tmp_path):
+    first, second = random_fields(0, n=2)
+    measured = {name: np.array([number, number + 0.5], np.float32) for number, name in enumerate(QUALITY)}
+    write(tmp_path / "1.h5", [replace(first, quality=measured), second])
+    with open_plate(tmp_path / "1.h5") as plate, h5py.File(tmp_path / "1.h5") as file:
+        table = plate.fields()
+        for number, name in enumerate(QUALITY):
+            assert file[f"measures/{name}"].dtype == np.float32
+            assert file[f"measures/{name}"].shape == (2, 2)
+            assert table.loc[0, [f"{name}_Mito", f"{name}_Hoechst"]].tolist() == [number, number + 0.5]
+            assert table.loc[1, [f"{name}_Mito", f"{name}_Hoechst"]].isna().all()
+    assert table[["mean_Mito", "std_Hoechst"]].notna().all(axis=None)
+
+
+def test_tiles_are_named_after_their_field_and_number(tmp_path):
+    image = random_fields(0, n=1)[0].image
+    keys = [(1, 0), (1, 1), (1, 11), (2, 0), (2, None)]
+    write(tmp_path / "1.h5", [Field("A01", site, image, 0, tile) for site, tile in keys], plate="P1")
+    with open_plate(tmp_path / "1.h5") as plate:
+        table = plate.fields()
+    assert table["sample_key"].tolist() == ["P1-A01-1-0", "P1-A01-1-1", "P1-A01-1-11", "P1-A01-2-0", "P1-A01-2"]
+    assert table["site"].tolist() == [1, 1, 1, 2, 2]
+
+
+def test_a_tile_of_one_number_comes_once(tmp_path):
+    image = random_fields(0, n=1)[0].image
+    with pytest.raises(FormatError, match="two fields are named 24277-A01-1-3"):
+        write(tmp_path / "1.h5", [Field("A01", 1, image, 0, tile=3)] * 2)
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["packed by HDF5", "packed beforehand"])
+def test_a_compressed_store_holds_the_same(written, tmp_path, packed):
+    fields = [replace(field, packed=zlib.compress(field.image, 1) if packed else None) for field in written.fields]
+    write(tmp_path / "2.h5", fields, compression="gzip")
+    with open_plate(written.path) as plain, open_plate(tmp_path / "2.h5") as compressed:
+        assert (plain.compressed, compressed.compressed) == (False, True)
+        assert compressed.images.compression_opts == GZIP_LEVEL
+        np.testing.assert_array_equal(compressed.images[()], plain.images[()])
+        assert compressed.fields().equals(plain.fields())
+
+
+def test_an_image_need_not_lie_in_one_piece(tmp_path):
+    """Such as a tile of a field."""
+    field = np.random.default_rng(0).integers(0, 256, (2, 60, 80), dtype=np.uint8)
+    views = [field[:, :30, :40], field[:, 30:, 40:], field[:, ::2, ::2]]
+    for compression in ("none", "gzip"):
+        path = tmp_path / f"{compression}.h5"
+        write(path, [Field("A01", 1, view, 0, tile) for tile, view in enumerate(views)], compression=compression)
+        with open_plate(path) as plate:
+            for stored, view in zip(plate.images, views, strict=True):
+                np.testing.assert_array_equal(stored, view)
+
+
+def test_the_same_images_give_the_same_file(written, tmp_path):
+    write(tmp_path / "again.h5", written.fields)
+    assert (tmp_path / "again.h5").read_bytes() == written.path.read_bytes()
 
 
 def test_statistics_are_exact_over_plates(written, tmp_path):

@@ -3,8 +3,17 @@
 import pandas as pd
 import pytest
 
-from cloome.config import ArchiveScreen, LoadDataScreen
-from cloome.data.wells import COLUMNS, normal_well, plate_names, read_load_data, read_profiles, read_quality
+from cloome.config import ArchiveScreen, LoadDataScreen, NpzScreen
+from cloome.data.wells import (
+    COLUMNS,
+    normal_well,
+    parse_sample_key,
+    plate_names,
+    read_load_data,
+    read_npz_index,
+    read_profiles,
+    read_quality,
+)
 from cloome.errors import FormatError
 
 
@@ -177,6 +186,115 @@ def test_a_real_load_data_table(real_data):
     assert (fields.groupby("compound")["batch"].nunique() == 1).all(), "each compound was imaged in one week"
 
 
+# The index of npz files
+
+
+def npz_screen(*paths, **compounds) -> NpzScreen:
+    values = {"kind": "npz", "name": "n", "images": ["npz"], "index": [str(path) for path in paths]}
+    return NpzScreen.model_validate(values | {"compounds": compounds})
+
+
+def npz_index(tmp_path, name="index.csv", **columns):
+    # As the tables of hti-cnn: real names of columns, whole numbers beside an empty cell.
+    table = {
+        "SAMPLE_KEY": ["24277-A03-1", "24277-A03-2", "24278-P24-1"],
+        "BROAD_ID": ["BRD-K18438502-001-02-6", "BRD-K18438502-001-02-6", None],
+        "PLATE_ID": [24277, 24277, 24278],
+        "WELL_POSITION": ["A03", "A03", "P24"],
+        "SITE": [1, 2, 1],
+        "SMILES": "CCO",
+        "IMG_CNT_CELLS": [80, 71, None],
+        "ROW_NR_LABEL_MAT": [5.0, 5.0, None],
+        **columns,
+    }
+    pd.DataFrame(table).to_csv(tmp_path / name, index=False)
+    return tmp_path / name
+
+
+def test_an_npz_index_gives_one_row_per_field(tmp_path):
+    fields = read_npz_index(npz_screen(npz_index(tmp_path)))
+    assert list(fields.columns) == [*COLUMNS, "site"]
+    assert fields[["plate", "well", "site"]].to_numpy().tolist() == [
+        ["24277", "A03", 1],
+        ["24277", "A03", 2],
+        ["24278", "P24", 1],
+    ]
+    assert fields["role"].tolist() == ["treated", "treated", "mock"], "a well without a compound is mock treated"
+    assert fields["compound"].tolist() == ["BRD-K18438502-001-02-6"] * 2 + [""]
+    assert fields["concentration"].isna().all()
+    assert set(fields["batch"]) == {""}
+
+
+def test_rows_of_one_plate_are_read_from_any_table(tmp_path):
+    one = npz_index(tmp_path, "train.csv")
+    keys, well = [f"7-B01-{site}" for site in (1, 2, 3)], {"WELL_POSITION": "B01", "BROAD_ID": "BRD-2"}
+    two = npz_index(tmp_path, "test.csv", SAMPLE_KEY=keys, PLATE_ID=7, SITE=[1, 2, 3], **well)
+    screen = npz_screen(one, two)
+    assert read_npz_index(screen, "7")["site"].tolist() == [1, 2, 3]
+    assert read_npz_index(screen, "24278")["well"].tolist() == ["P24"]
+    with pytest.raises(FormatError, match=r"train\.csv, .*test\.csv: no row of plate 8"):
+        read_npz_index(screen, "8")
+
+
+def test_the_same_row_in_two_tables_counts_once(tmp_path):
+    screen = npz_screen(npz_index(tmp_path, "train.csv"), npz_index(tmp_path, "all.csv", IMG_CNT_CELLS=0))
+    assert len(read_npz_index(screen)) == 3
+
+
+def test_two_compounds_of_one_field_contradict(tmp_path):
+    screen = npz_screen(npz_index(tmp_path, "train.csv"), npz_index(tmp_path, "test.csv", BROAD_ID="BRD-2"))
+    with pytest.raises(FormatError, match=r"24277-A03-1 has two compounds \('BRD-2', 'BRD-K18438502-001-02-6'\)"):
+        read_npz_index(screen)
+
+
+def test_wells_and_sites_of_an_npz_index_have_several_spellings(tmp_path):
+    columns = {"WELL_POSITION": ["a3", "A3", "p24"], "SITE": ["1.0", "2", "01"]}
+    keys = ["24277-A03-1", "24277-A3-2", "24278-p24-01"]
+    fields = read_npz_index(npz_screen(npz_index(tmp_path, SAMPLE_KEY=keys, **columns)))
+    assert fields["well"].tolist() == ["A03", "A03", "P24"]
+    assert fields["site"].tolist() == [1, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"SAMPLE_KEY": ["24277-A03-1", "24277-A04-2", "24278-P24-1"]}, "'24277-A04-2' in row 2 .* say 24277-A03-2"),
+        ({"SAMPLE_KEY": ["x", "24277-A03-2", "24278-P24-1"]}, "SAMPLE_KEY 'x' in row 1"),
+        ({"SAMPLE_KEY": [None, "24277-A03-2", "24278-P24-1"]}, "no SAMPLE_KEY in row 1"),
+        ({"PLATE_ID": ["24277", None, "24278"]}, "no PLATE_ID in row 2"),
+        ({"WELL_POSITION": ["A03", "A03", None]}, "no WELL_POSITION in row 3"),
+        ({"WELL_POSITION": ["A03", "A03", "24P"]}, "'24P' is not a well"),
+        ({"SITE": ["1", "two", "1"]}, "column SITE holds 'two'; write a plain number"),
+        ({"SITE": ["1", "1.5", "1"]}, "column SITE holds 1.5; write a whole number of 0 to 9999"),
+        ({"SITE": ["1", "-1", "1"]}, "column SITE holds -1"),
+    ],
+)
+def test_a_senseless_npz_index_is_refused(tmp_path, columns, message):
+    with pytest.raises(FormatError, match=rf"{message}"):
+        read_npz_index(npz_screen(npz_index(tmp_path, **columns)))
+
+
+def test_a_missing_column_of_an_npz_index_is_named(tmp_path):
+    with pytest.raises(FormatError, match=r"index\.csv: no column compound; it has SAMPLE_KEY, BROAD_ID"):
+        read_npz_index(npz_screen(npz_index(tmp_path), id="compound"))
+
+
+@pytest.mark.parametrize(
+    ("key", "field"),
+    [
+        ("24277-A03-1", ("24277", "A03", 1)),
+        ("a-b_c.d-p24-12", ("a-b_c.d", "P24", 12)),
+        ("24277-A03", None),
+        ("24277-A03-1-2", None),
+        ("../24277-A03-1", None),
+        ("24277-A03-one", None),
+        ("-A03-1", None),
+    ],
+)
+def test_a_sample_key_is_plate_well_and_site(key, field):
+    assert parse_sample_key(key) == field
+
+
 # Plate names
 
 
@@ -189,6 +307,13 @@ def test_plates_are_listed_in_the_configuration_a_file_or_the_load_data_table(tm
     (tmp_path / "plates.txt").write_text("# first batch\n24278 24277\n\n  # second\n26092\n")
     assert archive_plates(str(tmp_path / "plates.txt")) == ["24278", "24277", "26092"]
     assert plate_names(own_screen(load_data(tmp_path, Metadata_Plate=["7", "A-1.b_c", "7"]))) == ["7", "A-1.b_c"]
+
+
+def test_plates_of_npz_files_are_those_of_all_index_tables_as_text(tmp_path):
+    one, two = npz_index(tmp_path, "train.csv"), npz_index(tmp_path, "test.csv", PLATE_ID=[24278, 24300, 24300])
+    assert plate_names(npz_screen(one, two)) == ["24277", "24278", "24300"]
+    with pytest.raises(FormatError, match=r"test\.csv: no PLATE_ID in row 2 below the header"):
+        plate_names(npz_screen(one, npz_index(tmp_path, "test.csv", PLATE_ID=["24278", None, "24300"])))
 
 
 @pytest.mark.parametrize("name", ["a b", "a/b", "..", "-x", "a;b", "ä", ""])

@@ -1,9 +1,12 @@
 """A plate of archives in small, and what runs the stage on it."""
 
 import io
+import resource
+import signal
 import uuid
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +15,29 @@ import pytest
 import tifffile
 
 from cloome.config import PAPER_CHANNELS, Config
+from cloome.data.plates import open_plate
 from cloome.data.refused import read_refused
-from cloome.images.command import store_plate
+from cloome.images.command import Inputs, store_plate
 
 PLATE = "24278"
+SIZE = (40, 50)
+FIELDS = {f"{PLATE}-A{well:02d}-{site}" for well in (1, 2) for site in (1, 2)}  # of treated wells
 NUMBERS = {"Hoechst": 1, "ERSyto": 2, "ERSytoBleed": 3, "Ph_golgi": 4, "Mito": 5}
+
+
+def naive_to_uint8(channel: np.ndarray, cut: float, scale: float) -> np.ndarray:
+    """As upstream: list the brightest pixels one by one, scale in float64 by the lowest of them.
+
+    The two cases that go wrong upstream are as the docstring of `to_uint8` defines them.
+    """
+    n = max(1, int(np.around(channel.shape[0] * channel.shape[1] * cut)))
+    brightest = np.argpartition(channel.ravel(), -n)[-n:]
+    threshold = min([int(channel.ravel()[place]) for place in brightest])
+    if threshold == 0:
+        return np.zeros(channel.shape, np.uint8)
+    scaled = channel.astype(float) * (float(scale) / threshold)
+    scaled[scaled > 255] = 255
+    return scaled.astype(np.uint8)
 
 
 class ArchivedPlate:
@@ -32,7 +53,7 @@ class ArchivedPlate:
         for channel in PAPER_CHANNELS:
             for well in ("a01", "a02", "a03"):
                 for site in (1, 2):
-                    pixels = rng.integers(0, 4096, (40, 50), dtype=np.uint16)
+                    pixels = rng.integers(0, 4096, SIZE, dtype=np.uint16)
                     self.content[channel][self.name(channel, well, site)] = self.tiff(pixels)
 
     @staticmethod
@@ -63,14 +84,55 @@ class ArchivedPlate:
         others = {"Metadata_Plate": plate, "Metadata_broad_sample": "BRD-1", "Metadata_mmoles_per_liter": 5.0}
         table.assign(**others).to_csv(self.wells, index=False)
 
-    def store(self, **images) -> dict[str, str]:
+    def store(
+        self, threads: int = 1, functions: Path | None = None, labelled: Path | None = None, **images
+    ) -> dict[str, str]:
         """Run the stage; what was refused, as reason by item."""
-        store_plate(self.config(**images), PLATE, self.folder, self.wells, self.out)
+        inputs = Inputs(self.folder, self.wells, functions, labelled)
+        store_plate(self.config(**images), PLATE, inputs, self.out, threads)
         return self.refused()
+
+    def stored(self) -> dict[str, np.ndarray]:
+        """The stored images by sample key."""
+        with open_plate(self.out) as plate:
+            return dict(zip(plate.sample_keys(), plate.images[()], strict=True))
+
+    def check(self, **images) -> dict[str, str]:
+        """Run the stage within bounds and check what must hold whatever the archives are; what was refused.
+
+        Each field of the treated wells is either stored, with the bytes of the naive way, or refused with a reason;
+        nothing else is stored, and no other file is written.
+        """
+        before = self._files()
+        with bounded():
+            refused = self.store(**images)
+        stored = self.stored()
+        for key, image in stored.items():
+            np.testing.assert_array_equal(image, self.naive(key), err_msg=key)
+        assert set(stored).isdisjoint(refused)
+        assert set(stored) <= FIELDS <= set(stored) | set(refused)
+        assert all(refused.values())
+        assert self._files() - before == {self.out, self.out.with_suffix(".refused.csv")}
+        return refused
+
+    def _files(self) -> set[Path]:
+        # Also beside the plate's folder, where a name with ../ would lead.
+        return {path for path in self.out.parent.parent.rglob("*") if path.is_file()}
+
+    def naive(self, key: str) -> np.ndarray:
+        """The image of a field of the form PLATE-WELL-SITE, made in the plainest way; the archives are as on disk."""
+        _, well, site = key.split("-")
+        channels = []
+        for channel in PAPER_CHANNELS:
+            with zipfile.ZipFile(self.zip_path(channel)) as file:
+                (name,) = (name for name in file.namelist() if f"_{well.lower()}_s{site}_" in name)
+                pixels = tifffile.imread(io.BytesIO(file.read(name)))
+            channels.append(naive_to_uint8(pixels, cut=2.8e-5, scale=256))
+        return np.stack(channels)
 
     @staticmethod
     def config(**images) -> Config:
-        screen = {"kind": "archives", "name": "s", "plates": [PLATE]}
+        screen = {"kind": "archives", "name": "s", "plates": [PLATE], "labels": True}
         return Config.model_validate({"screen": screen, "images": images})
 
     def refused(self) -> dict[str, str]:
@@ -78,6 +140,32 @@ class ArchivedPlate:
         return dict(zip(table["item"], table["reason"], strict=True))
 
 
+@contextmanager
+def bounded(seconds: int = 10, megabytes: int = 400) -> Iterator[None]:
+    """Let the block neither hang nor take much memory: beyond the address space of now, `megabytes` more."""
+
+    def stop(*_):
+        raise AssertionError(f"took more than {seconds} s")
+
+    before, limits = signal.signal(signal.SIGALRM, stop), resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    signal.alarm(seconds)
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (megabytes << 20), limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(scope="session")
+def naive():
+    return naive_to_uint8
+
+
 @pytest.fixture
 def archived(tmp_path) -> ArchivedPlate:
-    return ArchivedPlate(tmp_path)
+    folder = tmp_path / "plate"
+    folder.mkdir()
+    return ArchivedPlate(folder)

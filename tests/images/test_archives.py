@@ -11,7 +11,7 @@ from cloome.config import PAPER_CHANNELS
 from cloome.data.pixels import read_pixels
 from cloome.data.plates import NOT_COUNTED, open_plate
 from cloome.errors import CloomeError, ConfigError, FormatError
-from cloome.images.command import store_plate
+from cloome.images.command import Inputs, store_plate
 from cloome.images.intensity import to_uint8
 
 PLATE = "24278"
@@ -187,4 +187,4 @@ def test_the_plate_map_must_be_there_and_of_this_plate(archived):
     with pytest.raises(FormatError, match="holds the wells of 24279, not of 24278"):
         archived.store()
     with pytest.raises(ConfigError, match=r"give mean_well_profiles\.csv with --wells"):
-        store_plate(archived.config(), PLATE, archived.folder, None, archived.out)
+        store_plate(archived.config(), PLATE, Inputs(archived.folder), archived.out)

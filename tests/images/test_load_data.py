@@ -12,7 +12,7 @@ from cloome.config import Config
 from cloome.data.plates import open_plate
 from cloome.data.refused import read_refused
 from cloome.errors import FormatError
-from cloome.images.command import store_plate
+from cloome.images.command import Inputs, store_plate
 from cloome.images.intensity import to_uint8
 
 CHANNELS = ["DNA", "Actin"]
@@ -50,7 +50,7 @@ class OwnScreen:
         config = Config.model_validate(
             {"screen": screen, "images": {"nuclei": "DNA", **images}, "model": {"normalisation": "measured"}}
         )
-        store_plate(config, plate, self.folder / "load_data.csv", None, self.out)
+        store_plate(config, plate, Inputs(self.folder / "load_data.csv"), self.out)
         table = read_refused(self.out.with_suffix(".refused.csv"))
         return dict(zip(table["item"], table["reason"], strict=True))
 

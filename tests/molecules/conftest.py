@@ -11,7 +11,7 @@ from cloome.config import Config
 from cloome.data.index import read_index
 from cloome.data.molecules import read_molecules
 from cloome.data.plates import Field, write_plate
-from cloome.data.refused import read_refused
+from cloome.data.refused import beside, read_refused, write_refused
 from cloome.molecules.command import build
 
 
@@ -57,20 +57,27 @@ class SmallScreen:
         table = pd.DataFrame(rows, columns=["BROAD_ID", "CPD_SMILES", "CPD_NAME", "moa"])
         table.to_csv(self.resources / "compounds.csv", index=False)
 
-    def write_store(self, plate: str, wells=("A01", "A02", "A03", "A04"), channels=("DNA", "ER")) -> str:
+    def write_store(self, plate: str, wells=("A01", "A02", "A03", "A04"), channels=("DNA", "ER"), sites=(1, 2)) -> str:
         """A plate store of tiny images, grey value 10 x well + site; a well's number is also its cell count."""
         path = self.folder / f"{plate}.h5"
         fields = [
             Field(well, site, np.full((len(channels), 4, 4), 10 * w + site, np.uint8), cell_count=w)
             for w, well in enumerate(wells)
-            for site in (1, 2)
+            for site in sites
         ]
         write_plate(path, plate, list(channels), fields, source="test", settings={})
+        self.refuse(plate, [])
         return str(path)
+
+    def refuse(self, plate: str, rows) -> None:
+        """What the stage images refused of a plate; rows of (item, reason)."""
+        write_refused(beside(self.folder / f"{plate}.h5"), rows)
 
     def config(self, screen: dict | None = None, **sections) -> Config:
         archive = {"kind": "archives", "name": "small", "plates": ["1", "2"], "compounds": {"mechanism": "moa"}}
-        values = {"images": {"nuclei": None}, "model": {"normalisation": "measured"}, **sections}
+        values = {"images": {"nuclei": "DNA"}, "model": {"normalisation": "measured"}, **sections}
+        # One compound of three is a third: most tests are not about the limit.
+        values["quality"] = {"refused_limit": 1.0, **values.get("quality", {})}
         return Config.model_validate({"screen": {**(screen or archive), "channels": ["DNA", "ER"]}, **values})
 
     def write_config(self, **sections) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from cloome.cli import main
-from cloome.data.index import COLUMNS
+from cloome.data.index import COLUMNS, measure_columns
 from cloome.errors import ConfigError, FormatError
 from cloome.molecules.fingerprints import morgan
 
@@ -21,7 +21,8 @@ ETHANOL, BENZOIC, ALANINE = (
 
 def test_the_index_says_what_each_field_shows(screen):
     index, _, _ = screen.build()
-    assert list(index.columns) == [*COLUMNS, "mean_DNA", "mean_ER", "std_DNA", "std_ER"]
+    assert list(index.columns) == [*COLUMNS, *measure_columns(index)]
+    assert {"mean_DNA", "mean_ER", "std_DNA", "std_ER"} <= set(index.columns)
     assert len(index) == 2 * 4 * 2
     row = index.set_index("sample_key").loc["2-A03-2"]
     assert (row.plate, row.well, row.site, row.role, row.compound) == ("2", "A03", 2, "treated", "BRD-3")
@@ -201,12 +202,29 @@ def test_a_load_data_screen_gives_the_same(screen):
     pd.testing.assert_frame_equal(molecules.table, molecules_there.table)
 
 
+def test_an_npz_screen_gives_the_same(screen):
+    from_archives, molecules_there, _ = screen.build()
+    fields = from_archives[["sample_key", "plate", "well", "site", "compound"]]
+    fields = fields.assign(compound=fields["compound"].where(from_archives["role"] == "treated", ""))
+    columns = ["SAMPLE_KEY", "PLATE_ID", "WELL_POSITION", "SITE", "BROAD_ID"]
+    fields.set_axis(columns, axis=1).to_csv(screen.folder / "npz.csv", index=False)
+    table = {"path": str(screen.resources / "compounds.csv"), "smiles": "CPD_SMILES", "mechanism": "moa"}
+    files = {"images": ["unread"], "index": [str(screen.folder / "npz.csv")]}
+    images = {"nuclei": "DNA", "intensity": "none"}
+    config = screen.config({"kind": "npz", "name": "own", **files, "compounds": table}, images=images)
+    index, molecules, _ = screen.build(config)
+    differ = ["batch", "compound", "concentration"]
+    pd.testing.assert_frame_equal(index.drop(columns=differ), from_archives.drop(columns=differ))
+    pd.testing.assert_frame_equal(molecules.table, molecules_there.table)
+
+
 def test_the_command_line(screen, capsys):
     config = screen.write_config()
     words = ["molecules", "--config", config, "--plates", *screen.stores, "--resources", str(screen.resources)]
     words += ["--out-index", str(screen.folder / "i.parquet"), "--out-molecules", str(screen.folder / "m.h5")]
     assert main(words) == 0
-    assert {"i.parquet", "m.h5", "m.refused.csv"} <= {path.name for path in screen.folder.iterdir()}
+    written = {"i.parquet", "fields.refused.csv", "m.h5", "m.refused.csv"}
+    assert written <= {path.name for path in screen.folder.iterdir()}
     (screen.resources / "compounds.csv").unlink()
     assert main(words) == 1
     assert "compounds.csv: no such file" in capsys.readouterr().err

@@ -206,8 +206,14 @@ def test_float16_falls_back_to_float32_without_a_gpu(caplog):
     caplog.set_level(logging.INFO)
     assert usable_precision("float16", torch.device("cpu")) is torch.float32
     assert "needs a GPU" in caplog.text
-    assert usable_precision("bfloat16", torch.device("cpu")) is torch.bfloat16
     assert usable_precision("float16", torch.device("cuda")) is torch.float16
+
+
+@pytest.mark.parametrize(("capability", "precision"), [("AVX2", torch.float32), ("AVX512", torch.bfloat16)])
+def test_bfloat16_is_used_where_the_processor_has_it(monkeypatch, capability, precision):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert usable_precision("bfloat16", torch.device("cpu")) is precision
+    assert usable_precision("bfloat16", torch.device("cuda")) is torch.bfloat16
 
 
 def test_a_diverged_training_is_an_error_and_leaves_no_model(screen, tmp_path):

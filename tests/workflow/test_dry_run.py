@@ -20,7 +20,7 @@ def test_the_paper_is_planned_whole(root):
     done = dry_run(root, "--configfile", "config/paper.yaml")
     assert done.returncode == 0, done.stderr
     jobs = counts(done.stdout + done.stderr)
-    assert jobs["download_archive"] == 406 * 5
+    assert jobs["download_plate"] == jobs["download_metadata"] == 406
     assert jobs["images"] == 406
     assert jobs["train_run"] == jobs["embed"] == jobs["evaluate"] == 12
 
@@ -85,4 +85,34 @@ def test_a_wrong_path_or_column_of_an_own_screen_stops_the_plan(root, real_data,
     done = dry_run(root, "--configfile", str(tmp_path / "wrong.yaml"))
     assert done.returncode != 0
     assert message in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def npz_screen(folder, columns: str) -> str:
+    """A configuration of two plates of npz files."""
+    (folder / "dataset00.tar").touch()
+    (folder / "index.csv").write_text(f"{columns}\n24277-A03-1,24277,A03,1,BRD-1,CCO,x\n24278-A03-1,24278,A03,1,,,\n")
+    config = folder / "npz.yaml"
+    config.write_text(
+        f"screen: {{kind: npz, name: npz, images: [{folder}/dataset00.tar], index: [{folder}/index.csv]}}\n"
+        "images: {intensity: none}\n"
+    )
+    return str(config)
+
+
+def test_npz_files_are_listed_once_for_all_plates(root, tmp_path):
+    config = npz_screen(tmp_path, "SAMPLE_KEY,PLATE_ID,WELL_POSITION,SITE,BROAD_ID,SMILES,CPD_NAME")
+    done = dry_run(root, "--directory", str(tmp_path), "--configfile", config)
+    assert done.returncode == 0, done.stderr
+    jobs = counts(done.stdout + done.stderr)
+    assert (jobs["listing"], jobs["images"], jobs["molecules"]) == (1, 2, 1)
+    assert not [job for job in jobs if job.startswith("download")]
+
+
+@pytest.mark.parametrize("column", ["WELL_POSITION", "SMILES"])
+def test_a_missing_column_of_an_npz_index_stops_the_plan(root, tmp_path, column):
+    columns = "SAMPLE_KEY,PLATE_ID,WELL_POSITION,SITE,BROAD_ID,SMILES,CPD_NAME".replace(column, "other")
+    done = dry_run(root, "--directory", str(tmp_path), "--configfile", npz_screen(tmp_path, columns))
+    assert done.returncode != 0
+    assert f"index.csv: no column {column}" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr

@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT))
 from cloome.config_files import check_config, screen_id, settings_text, store_id
 from cloome.data.files import read_csv
 from cloome.data.sources import read_sources
-from cloome.data.wells import plate_names, read_load_data
+from cloome.data.wells import plate_names, read_load_data, read_npz_index
 from cloome.errors import CloomeError
 
 # Jobs find the package in the checkout, whatever their environment; without conda they use this interpreter.
@@ -25,10 +25,14 @@ shell.prefix(f"{INTERPRETER}export PYTHONPATH='{ROOT}'; ")
 try:
     EXPERIMENT = check_config(config, " + ".join(map(str, workflow.configfiles)))
     PLATE_NAMES = plate_names(EXPERIMENT.screen)
-    if EXPERIMENT.screen.kind == "load_data":  # a wrong path or column stops the plan, not each plate's job
+    # A wrong path or column stops the plan, not each plate's job.
+    if EXPERIMENT.screen.kind == "load_data":
         read_load_data(EXPERIMENT.screen)
+    NPZ_INDEX = read_npz_index(EXPERIMENT.screen) if EXPERIMENT.screen.kind == "npz" else None
+    if EXPERIMENT.screen.kind != "archives":
         compounds = EXPERIMENT.screen.compounds
-        read_csv(compounds.path, [compounds.id, compounds.smiles], dtype=str)
+        for table in [compounds.path] if compounds.path else EXPERIMENT.screen.index:
+            read_csv(table, [compounds.id, compounds.smiles], dtype=str, nrows=0)
 except CloomeError as error:
     raise WorkflowError(str(error)) from None
 
@@ -41,6 +45,8 @@ STORE = f"results/plates/{SCREEN.name}-{store_id(EXPERIMENT)}"
 SITE = f"{RESOURCES}/site/sources.csv"
 SOURCES = SITE if EXPERIMENT.simulate else SCREEN.sources if SCREEN.kind == "archives" else None
 PLATES = [f"{STORE}/{plate}.h5" for plate in PLATE_NAMES]
+LABELLED = f"{STORE}/labelled.csv"
+REFUSED = [f"{STORE}/{plate}.refused.csv" for plate in PLATE_NAMES]
 
 
 def run_names():
@@ -70,11 +76,21 @@ wildcard_constraints:
 # download, since a verified file is the same whatever fetched it, and terabytes are not fetched again for an edit.
 CODE = {
     "simulate": ["simulate", "data/files.py", "data/labels.py", "data/sources.py", "data/wells.py"],
-    "images": ["images", "data/files.py", "data/pixels.py", "data/plates.py", "data/refused.py", "data/wells.py"],
+    "images": [
+        "images",
+        "data/files.py",
+        "data/pixels.py",
+        "data/plain_tiff.py",
+        "data/plates.py",
+        "data/read_ahead.py",
+        "data/refused.py",
+        "data/wells.py",
+    ],
     "molecules": [
         "molecules",
         "data/files.py",
         "data/index.py",
+        "data/labels.py",
         "data/molecules.py",
         "data/plates.py",
         "data/refused.py",
@@ -88,6 +104,7 @@ CODE = {
         "data/index.py",
         "data/molecules.py",
         "data/plates.py",
+        "data/read_ahead.py",
         "data/splits.py",
         "data/train_log.py",
         "model/checkpoint.py",
@@ -108,6 +125,7 @@ CODE = {
         "data/index.py",
         "data/molecules.py",
         "data/plates.py",
+        "data/read_ahead.py",
         "model/checkpoint.py",
         "model/clip.py",
         "model/device.py",
@@ -170,6 +188,26 @@ TABLES = {
 }
 
 
+# What each item was when it was first fetched; not an output, as it has to outlive the item.
+CHECKSUMS = f"{RESOURCES}/checksums"
+
+# Channel -> name of its stain in the files of the illumination functions (GigaDB 100351).
+STAINS = {"Hoechst": "DNA", "ERSyto": "ER", "ERSytoBleed": "RNA", "Ph_golgi": "AGP", "Mito": "Mito"}
+
+
+def illumination_members(wildcards):
+    """Which members of a plate's archive are its illumination functions, and the files that they become."""
+    unknown = [channel for channel in SCREEN.channels if channel not in STAINS]
+    if unknown:
+        raise WorkflowError(
+            f"images.illumination: no function is published for channel {unknown[0]}; known are {', '.join(STAINS)}"
+        )
+    return [
+        f"illumination_correction_functions/{wildcards.plate}_Illum{STAINS[channel]}.mat={channel}.mat"
+        for channel in SCREEN.channels
+    ]
+
+
 def sources():
     """The table of sources. A change in a real one must not fetch terabytes again: `expected` tracks rows instead."""
     return SOURCES if EXPERIMENT.simulate else ancient(SOURCES or [])
@@ -184,8 +222,7 @@ def expected(source=None):
         rows = [
             row
             for row in rows
-            if row["plate"] in ("", getattr(wildcards, "plate", ""))
-            and row["channel"] in ("", getattr(wildcards, "channel", ""))
+            if row["plate"] in ("", getattr(wildcards, "plate", "")) and row["channel"] in ("", *SCREEN.channels)
         ]
         return [(row["bytes"], row["sha256"]) for row in rows]
 
@@ -203,12 +240,29 @@ def source_rows():
         raise WorkflowError(str(error)) from None
 
 
+def plate_code():
+    """The code of the stage images; of archives that were deleted, an edit must not fetch terabytes again."""
+    return code("images") if EXPERIMENT.simulate or SCREEN.kind != "archives" else []
+
+
+def plate_threads():
+    """All cores for few plates; one each for many, so that none waits with its archives on the disk."""
+    return max(1, (workflow.resource_settings.cores or 1) // len(PLATES))
+
+
 def plate_files(wildcards):
-    """What a plate is made of: its archives and plate map, or the LoadData table."""
+    """What a plate is made of: its archives and plate map, the LoadData table, or the listing of its npz files."""
+    labelled = {"labelled": LABELLED} if EXPERIMENT.images.wells == "labelled" else {}
     if SCREEN.kind == "load_data":
         # Other plates' rows may change; `plate_rows` tracks those of this one.
-        return {"load_data": ancient(SCREEN.load_data)}
-    return {
+        return labelled | {"load_data": ancient(SCREEN.load_data)}
+    if SCREEN.kind == "npz":
+        # Other plates' rows of the index may change; `plate_rows` tracks those of this one.
+        return labelled | {"listing": rules.listing.output.listing, "index": ancient(SCREEN.index)}
+    functions = f"{RESOURCES}/illumination/{wildcards.plate}/{{channel}}.mat"
+    illumination = expand(functions, channel=SCREEN.channels) if EXPERIMENT.images.illumination else []
+    return labelled | {
+        "illumination": illumination,
         "archives": expand(
             f"{RESOURCES}/archives/{{plate}}/{{plate}}-{{channel}}.zip", plate=wildcards.plate, channel=SCREEN.channels
         ),
@@ -218,18 +272,25 @@ def plate_files(wildcards):
 
 def plate_origin(wildcards, input):
     """The part of the command that names those files."""
+    labelled = ["--labelled", input.labelled] if "labelled" in input.keys() else []
     if SCREEN.kind == "load_data":
-        return ["--in", input.load_data]
-    return ["--in", str(Path(input.archives[0]).parent), "--wells", input.wells]
+        return ["--in", input.load_data, *labelled]
+    if SCREEN.kind == "npz":
+        return ["--in", input.listing, *labelled]
+    functions = ["--illumination", str(Path(input.illumination[0]).parent)] if input.illumination else []
+    return ["--in", str(Path(input.archives[0]).parent), "--wells", input.wells, *functions, *labelled]
 
 
 def plate_rows(wildcards):
-    """A digest of what a LoadData table says of a plate, as a parameter of its rule."""
-    return load_data_digests().get(wildcards.plate, "")
+    """A digest of what a LoadData table or the index of npz files says of a plate, as a parameter of its rule."""
+    return row_digests().get(wildcards.plate, "")
 
 
 @cache
-def load_data_digests():
+def row_digests():
+    if SCREEN.kind == "npz":
+        hashes = pd.util.hash_pandas_object(NPZ_INDEX, index=False)
+        return hashes.groupby(NPZ_INDEX["plate"]).sum().astype(str).to_dict()
     if SCREEN.kind != "load_data":
         return {}
     table = pd.read_csv(SCREEN.load_data, dtype=str)
@@ -237,15 +298,23 @@ def load_data_digests():
     return {plate: sha256(part.to_csv(index=False).encode()).hexdigest() for plate, part in rows}
 
 
-def compound_tables():
-    """Tables on wells and compounds that the screen has."""
+def structure_tables():
+    """Tables on compounds that the screen has."""
     if SCREEN.kind == "load_data":
-        return [SCREEN.load_data, SCREEN.compounds.path]
-    return [
-        f"{RESOURCES}/compounds.csv",
-        *([f"{RESOURCES}/mechanisms.csv"] if SCREEN.mechanisms else []),
-        *expand(f"{RESOURCES}/plates/{{plate}}/{{table}}.csv", plate=PLATE_NAMES, table=["mean_well_profiles", "qc"]),
-    ]
+        return [SCREEN.compounds.path]
+    if SCREEN.kind == "npz":
+        return [SCREEN.compounds.path] if SCREEN.compounds.path else SCREEN.index
+    return [f"{RESOURCES}/compounds.csv", *([f"{RESOURCES}/mechanisms.csv"] if SCREEN.mechanisms else [])]
+
+
+def well_tables():
+    """Tables on wells and fields that the screen has."""
+    if SCREEN.kind == "load_data":
+        return [SCREEN.load_data]
+    if SCREEN.kind == "npz":
+        return SCREEN.index
+    tables = f"{RESOURCES}/plates/{{plate}}/{{table}}.csv"
+    return expand(tables, plate=PLATE_NAMES, table=["mean_well_profiles", "qc"])
 
 
 def split_tables(wildcards):
@@ -270,7 +339,7 @@ def label_files():
     """The activity labels, where the screen has them."""
     if SCREEN.kind == "archives" and SCREEN.labels:
         return [f"{RESOURCES}/{table}" for table in TABLES if table.startswith("labels/")]
-    if SCREEN.kind == "load_data" and SCREEN.labels:
+    if SCREEN.kind != "archives" and SCREEN.labels:
         return [f"{SCREEN.labels}/{Path(table).name}" for table in TABLES if table.startswith("labels/")]
     return []
 

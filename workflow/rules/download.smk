@@ -1,27 +1,40 @@
 # download: plate archives, metadata per plate, and tables, each as the table of sources says.
+# `connections` is a resource, so that a profile may change it and nothing is fetched again.
 
 
-rule download_archive:
+rule download_plate:
     input:
         sources=sources(),
     output:
-        f"{RESOURCES}/archives/{{plate}}/{{plate}}-{{channel}}.zip",
+        # Deleted as soon as the plate is stored; `--notemp` keeps them.
+        temp(
+            expand(
+                f"{RESOURCES}/archives/{{plate}}/{{plate}}-{{channel}}.zip",
+                channel=SCREEN.channels,
+                allow_missing=True,
+            )
+        ),
     log:
-        f"{LOGS}/download/{{plate}}-{{channel}}.log",
+        f"{LOGS}/download/{{plate}}.log",
     benchmark:
-        f"{TIMES}/download/{{plate}}-{{channel}}.tsv"
+        f"{TIMES}/download/{{plate}}.tsv"
     retries: 2
     conda:
         "../../envs/download.yaml"
     resources:
         downloads=1,
+        connections=4,
     params:
         expected=expected("plate_archive"),
+        channels=SCREEN.channels,
+        folder=lambda wildcards, output: Path(output[0]).parent,
+        record=CHECKSUMS,
     message:
-        "Fetching the {wildcards.channel} images of plate {wildcards.plate}"
+        "Fetching the images of plate {wildcards.plate}"
     shell:
-        "python -m cloome download --sources {input.sources:q} --source plate_archive"
-        " --plate {wildcards.plate:q} --channel {wildcards.channel:q} --out {output:q} 2> {log:q}"
+        "python -m cloome download --sources {input.sources:q} --source plate_archive --plate {wildcards.plate:q}"
+        " --channels {params.channels:q} --connections {resources.connections} --record {params.record:q}"
+        " --out {params.folder:q} 2> {log:q}"
 
 
 rule download_metadata:
@@ -39,14 +52,49 @@ rule download_metadata:
         "../../envs/download.yaml"
     resources:
         downloads=1,
+        connections=4,
     params:
         expected=expected("plate_metadata"),
         folder=lambda wildcards, output: Path(output.wells).parent,
+        record=CHECKSUMS,
     message:
         "Fetching the well profiles and quality flags of plate {wildcards.plate}"
     shell:
         "python -m cloome download --sources {input.sources:q} --source plate_metadata --plate {wildcards.plate:q}"
-        " --members profiles/mean_well_profiles.csv quality_control/qc.csv --out {params.folder:q} 2> {log:q}"
+        " --members profiles/mean_well_profiles.csv --optional quality_control/qc.csv"
+        " --connections {resources.connections} --record {params.record:q} --out {params.folder:q} 2> {log:q}"
+
+
+rule download_illumination:
+    input:
+        sources=sources(),
+    output:
+        expand(
+            f"{RESOURCES}/illumination/{{plate}}/{{channel}}.mat",
+            channel=SCREEN.channels,
+            allow_missing=True,
+        ),
+    log:
+        f"{LOGS}/download/{{plate}}-illumination.log",
+    benchmark:
+        f"{TIMES}/download/{{plate}}-illumination.tsv"
+    retries: 2
+    conda:
+        "../../envs/download.yaml"
+    resources:
+        downloads=1,
+        connections=4,
+    params:
+        expected=expected("plate_metadata"),
+        members=illumination_members,
+        folder=lambda wildcards, output: Path(output[0]).parent,
+        record=CHECKSUMS,
+    message:
+        "Fetching the illumination functions of plate {wildcards.plate}"
+    shell:
+        "python -m cloome download --sources {input.sources:q} --source plate_metadata --plate {wildcards.plate:q}"
+        " --members {params.members:q} --connections {resources.connections} --record {params.record:q}"
+        " --out {params.folder:q} 2> {log:q}"
 
 
 rule download_table:
@@ -65,10 +113,13 @@ rule download_table:
         "../../envs/download.yaml"
     resources:
         downloads=1,
+        connections=4,
     params:
         source=lambda wildcards: TABLES[wildcards.table],
         expected=expected(),
+        record=CHECKSUMS,
     message:
         "Fetching {wildcards.table}"
     shell:
-        "python -m cloome download --sources {input.sources:q} --source {params.source:q} --out {output:q} 2> {log:q}"
+        "python -m cloome download --sources {input.sources:q} --source {params.source:q}"
+        " --connections {resources.connections} --record {params.record:q} --out {output:q} 2> {log:q}"

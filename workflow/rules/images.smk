@@ -1,10 +1,29 @@
 # images: one plate's microscope files become its 8-bit store.
 
 
+rule listing:
+    input:
+        images=SCREEN.images if SCREEN.kind == "npz" else [],
+        code=code("images"),
+    output:
+        listing=directory(f"{STORE}/npz/listing"),
+        refused=f"{STORE}/npz/listing.refused.csv",
+    log:
+        f"{LOGS}/listing.log",
+    benchmark:
+        f"{TIMES}/listing.tsv"
+    conda:
+        "../../envs/images.yaml"
+    message:
+        "Listing the npz files of each plate"
+    shell:
+        "python -m cloome listing --images {input.images:q} --out {output.listing:q} 2> {log:q}"
+
+
 rule images:
     input:
         unpack(plate_files),
-        code=code("images"),
+        code=plate_code(),
     output:
         plate=f"{STORE}/{{plate}}.h5",
         refused=f"{STORE}/{{plate}}.refused.csv",
@@ -12,8 +31,11 @@ rule images:
         f"{LOGS}/images/{{plate}}.log",
     benchmark:
         f"{TIMES}/images/{{plate}}.tsv"
+    # Before any further download: no more archives lie on the disk than there are jobs at a time.
+    priority: 1
     conda:
         "../../envs/images.yaml"
+    threads: plate_threads()
     params:
         settings=settings("images"),
         origin=plate_origin,
@@ -22,4 +44,4 @@ rule images:
         "Storing the images of plate {wildcards.plate} with 8 bit"
     shell:
         "python -m cloome images --config <(echo {params.settings:q}) --plate {wildcards.plate:q}"
-        " {params.origin:q} --out {output.plate:q} 2> {log:q}"
+        " {params.origin:q} --threads {threads} --out {output.plate:q} 2> {log:q}"

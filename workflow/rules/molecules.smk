@@ -3,11 +3,14 @@
 
 rule molecules:
     input:
-        tables=compound_tables(),
+        structures=structure_tables(),
+        wells=well_tables(),
         plates=PLATES,
+        refused=REFUSED,
         code=code("molecules"),
     output:
         index=f"{RESULTS}/index.parquet",
+        left_out=f"{RESULTS}/fields.refused.csv",
         molecules=f"{RESULTS}/molecules.h5",
         refused=f"{RESULTS}/molecules.refused.csv",
     log:
@@ -18,7 +21,7 @@ rule molecules:
         "../../envs/molecules.yaml"
     params:
         settings=settings("molecules"),
-        resources=lambda wildcards, input: Path(input.tables[0]).parent if input.tables else RESOURCES,
+        resources=lambda wildcards, input: Path(input.structures[0]).parent,
     message:
         "Reading structures and joining them to the fields"
     shell:
@@ -48,3 +51,27 @@ rule split:
     shell:
         "python -m cloome split --config <(echo {params.settings:q}) --split {wildcards.split:q} --index {input.index:q}"
         " --molecules {input.molecules:q} --resources {params.resources:q} --out {output:q} 2> {log:q}"
+
+
+rule labelled:
+    input:
+        structures=structure_tables(),
+        labels=label_files(),
+    output:
+        # No code among the inputs: a new table would have every plate stored again.
+        LABELLED,
+    log:
+        f"{LOGS}/labelled.log",
+    benchmark:
+        f"{TIMES}/labelled.tsv"
+    conda:
+        "../../envs/molecules.yaml"
+    params:
+        settings=settings("labelled"),
+        resources=lambda wildcards, input: Path(input.structures[0]).parent,
+        labels=label_option,
+    message:
+        "Looking for compounds with an activity label"
+    shell:
+        "python -m cloome labelled --config <(echo {params.settings:q}) --resources {params.resources:q}"
+        " {params.labels:q} --out {output:q} 2> {log:q}"

@@ -40,7 +40,7 @@ rule page:
         index=rules.molecules.output.index,
         molecules=rules.molecules.output.molecules,
         plates=PLATES,
-        refused=[*expand(f"{STORE}/{{plate}}.refused.csv", plate=PLATE_NAMES), rules.molecules.output.refused],
+        refused=[*REFUSED, rules.molecules.output.left_out, rules.molecules.output.refused],
         code=code("report"),
     output:
         report(f"{RESULTS}/report/report.html", category="report", caption="../report/page.rst"),

@@ -1,0 +1,75 @@
+"""How much is left to compute, and how long that takes at measured rates."""
+
+from dataclasses import dataclass
+
+from cloome.config import Config, Split
+from cloome.plan.contents import PUBLISHED_PLATES, Contents
+from cloome.plan.places import Places
+from cloome.plan.rates import images_rate, network_rate, past_seconds
+from cloome.plan.text import counted, rounded
+
+PUBLISHED_PAIRS = 674_357  # training pairs of the published split (FACTS 1.8)
+# The rules whose jobs are counted; a test holds them against workflow/rules.
+IMAGES, TRAIN, EMBED = "images", "train_run", "embed"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one stage has left to do."""
+
+    stage: str
+    items: float  # fields or images
+    unit: str
+    core_seconds: float | None  # None: no rate is known
+    basis: str  # where the time comes from, for people
+
+
+def list_work(config: Config, contents: Contents, jobs: dict[str, int], places: Places) -> list[Work]:
+    """What the costly stages have left to do, by the jobs that Snakemake counts."""
+    embed = config.embed
+    height, width = min(embed.height, contents.shape[0]), min(embed.width, contents.shape[1])
+    trained = jobs.get(TRAIN, 0) * config.train.epochs * training_images(config, contents)
+    embedded = jobs.get(EMBED, 0) * contents.images
+    return [
+        _storing(contents, jobs.get(IMAGES, 0), places),
+        _network("training", config, trained, config.train.crop, config.train.crop),
+        _network("embedding", config, embedded, height, width),
+    ]
+
+
+def training_images(config: Config, contents: Contents) -> float:
+    """Images in the training part, on average over the splits."""
+    splits = config.runs.splits.values()
+    return sum(_in_training(split, contents) for split in splits) / len(splits)
+
+
+def _in_training(split: Split, contents: Contents) -> float:
+    images = contents.images * contents.treated
+    match split.kind:
+        case "replicate":
+            return images * contents.replicates
+        case "published":
+            return min(images, PUBLISHED_PAIRS * contents.per_field * len(contents.plates) / PUBLISHED_PLATES)
+    return images * (1 - split.validation - split.test)
+
+
+def _storing(contents: Contents, plates: int, places: Places) -> Work:
+    chosen = contents.missing or contents.plates
+    fields = plates * sum(contents.fields[plate] for plate in chosen) / len(chosen)
+    if past := past_seconds(places.times):
+        seconds = plates * sum(past) / len(past)
+        return Work("images", fields, "fields", seconds, f"from {counted(len(past), 'plate')} of this machine")
+    rate = images_rate()
+    return Work("images", fields, "fields", fields / rate.per_core, _basis(rate.per_core, "fields", rate.machine))
+
+
+def _network(what: str, config: Config, images: float, height: int, width: int) -> Work:
+    rate = network_rate(what, config.model, height, width)
+    if rate is None:
+        blocks = ", ".join(map(str, config.model.blocks))
+        return Work(what, images, "images", None, f"no rate measured: blocks [{blocks}], width {config.model.width}")
+    return Work(what, images, "images", images / rate.per_core, _basis(rate.per_core, "images", rate.machine))
+
+
+def _basis(per_core: float, unit: str, machine: str) -> str:
+    return f"{rounded(per_core)} {unit}/s per core ({machine})"
