@@ -10,6 +10,7 @@ PAPER = (2.8e-5, 256)
 PACKAGE = (1e-4, 255)
 INTENSITIES = {"paper": PAPER, "package": PACKAGE}
 GREY_VALUES = 1 << 16
+_VALUES = np.arange(GREY_VALUES, dtype=np.float64)
 
 
 def to_uint8(
@@ -101,7 +102,7 @@ def _table(threshold: int, scale: float) -> np.ndarray:
     # Beyond this value the product is 255 or more, and clipped.
     clipped = min(GREY_VALUES, int(255 / factor) + 2)
     table = np.full(GREY_VALUES, 255, np.uint8)
-    table[:clipped] = np.minimum(np.arange(clipped, dtype=np.float64) * factor, 255)
+    table[:clipped] = np.minimum(_VALUES[:clipped] * factor, 255)
     return table
 
 

@@ -14,6 +14,7 @@ COUNTED_SIDE = 130
 # their side still 30.
 SMALLEST = 16
 DARK = 25  # the lowest tenth of the 8-bit range
+SAMPLED_ROWS = 4
 
 # One field at a time would wait for others at each step; the fields are spread over threads instead.
 cv2.setNumThreads(1)
@@ -62,8 +63,8 @@ class Measures:
 
     ``focus`` is Brenner's gradient, the mean squared difference of pixels two columns apart, divided by the variance;
     about 2 where neighbours are independent, near 0 for a blurred or blank image. ``saturation`` is the share of
-    pixels with the image's highest value; far above the share that was cut if the camera was at its limit.
-    ``emptiness`` is the share of pixels in the lowest tenth of the range.
+    pixels with the highest value; far above the share that was cut if the camera was at its limit. ``emptiness`` is
+    the share of pixels in the lowest tenth of the range. Both shares are those of every fourth row.
     """
 
     pixels: int
@@ -80,8 +81,9 @@ def measure(channel: np.ndarray) -> Measures:
     total, squares = round(cv2.sumElems(channel)[0]), _sum_of_squares(channel)
     variance = squares / pixels - (total / pixels) ** 2
     focus = _brenner(channel) / variance if pixels * squares > total**2 else 0.0
-    saturation = _count_above(channel, int(channel.max()) - 1) / pixels
-    return Measures(pixels, total, squares, focus, saturation, 1 - _count_above(channel, DARK) / pixels)
+    sample = np.ascontiguousarray(channel[::SAMPLED_ROWS])
+    saturation = _count_above(sample, int(sample.max()) - 1) / sample.size
+    return Measures(pixels, total, squares, focus, saturation, 1 - _count_above(sample, DARK) / sample.size)
 
 
 def statistics_of(channels: list[Measures]) -> Statistics:
