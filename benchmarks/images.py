@@ -153,7 +153,7 @@ def main() -> None:
     """Make the archives, run the ways in turn, print their rates."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--field", type=Path, required=True, help="folder with CHANNEL.tif of a real field")
-    parser.add_argument("--fields", type=int, default=960)
+    parser.add_argument("--fields", type=int, default=480)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
     parser.add_argument("--folder", type=Path, help="where to work; default: the system's temporary folder")

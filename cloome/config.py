@@ -298,7 +298,9 @@ class Train(Section):
     learn_inv_tau: bool = Field(False, description="Train the temperature; clamped to 1..100 after each step.")
     hopfield_scale: Positive = Field(14.3, description="Scaling (beta) of the Hopfield retrieval in cloob.")
     precision: Literal["float32", "bfloat16", "float16"] = Field(
-        "float16", description="Arithmetic of the forward pass; float16 needs a GPU and falls back to float32 without."
+        "float16",
+        description="Arithmetic of the forward pass. On a CPU, float16 becomes float32, and so does bfloat16 where the "
+        "processor has no AVX-512.",
     )
 
 

@@ -143,6 +143,6 @@ def _time(config: Config, work: list[Work], cores: int, gpu: float | None) -> It
     elif training.items:
         yield "  training on a GPU: no rate measured; give that of yours with --gpu-images-per-second"
     if config.train.precision == "bfloat16":
-        yield "  times are of float32; bfloat16 is faster on a CPU that computes in it, and far slower on another"
+        yield "  times are of float32; bfloat16 is faster on a processor with AVX-512, and not used on one without"
     if config.screen.kind == "archives" and any(s.kind == "replicate" for s in config.runs.splits.values()):
         yield "  at most: a split of kind replicate trains on fewer images than all"
