@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cloome.data.files import replacing
+from cloome.data.plates import QUALITY
 from cloome.errors import FormatError
 
 VERSION = b"1"
@@ -31,7 +32,7 @@ COLUMNS = [
     "cell_count",
 ]
 # Of each channel's image, as the plate stores hold them.
-MEASURES = ("mean", "std", "focus", "saturation", "emptiness")
+MEASURES = ("mean", "std", *QUALITY)
 
 
 def write_index(index: pd.DataFrame, path: str | Path) -> None:
@@ -65,7 +66,7 @@ def feature_columns(index: pd.DataFrame) -> list[str]:
 
 
 def measure_columns(index: pd.DataFrame) -> list[str]:
-    """Names of all measures in an index, ``{measure}_{channel}``; older plate stores hold some of `MEASURES` only."""
+    """Names of all measures in an index, ``{measure}_{channel}``."""
     return _starting_with(index, MEASURES)
 
 

@@ -39,11 +39,10 @@ def read_pixels(source: str | Path | bytes | memoryview, name: str | None = None
         If the file is missing, truncated, neither TIFF nor PNG, not grey, a stack, too large, or not of 8 or 16 bit.
     """
     name = str(source) if name is None else name
-    suffix = Path(name).suffix.lower()
-    if suffix not in TIFF + PNG:
+    if not name.lower().endswith(TIFF + PNG):
         raise FormatError(f"{name}: neither TIFF nor PNG by its name; convert it")
     content = _content(Path(source)) if isinstance(source, str | Path) else source
-    pixels = _tiff(content, name) if suffix in TIFF else _png(content, name)
+    pixels = _tiff(content, name) if name.lower().endswith(TIFF) else _png(content, name)
     if pixels.ndim != 2:
         raise FormatError(f"{name}: shape {pixels.shape}, expected one grey image (H, W); save each channel on its own")
     if pixels.dtype not in (np.uint8, np.uint16):

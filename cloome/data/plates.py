@@ -26,6 +26,7 @@ NOT_COUNTED = -1
 QUALITY = ("focus", "saturation", "emptiness")
 # Of gzip: real images shrink to 57 % at level 1 and to 55 % at level 6, which takes three times as long.
 GZIP_LEVEL = 1
+GROWTH = 256  # images by which a store grows while it is written
 ALL_SITES = 0  # the site of an image that shows a whole well
 
 
@@ -139,13 +140,15 @@ def write_plate(
                 raise FormatError(f"plate {plate}: two fields are named {key}")
             if field.image.shape != shape or field.image.dtype != np.uint8:
                 raise FormatError(f"{key}: {field.image.dtype} {field.image.shape}, the plate has uint8 {shape}")
-            images.resize(number + 1, axis=0)
+            if number == len(images):
+                images.resize(number + GROWTH, axis=0)
             if compression != "none" and field.packed is None:
                 images[number] = field.image
             else:  # the chunk as it will lie in the file: HDF5 need not look at it
                 chunk = field.packed or np.ascontiguousarray(field.image)
                 images.id.write_direct_chunk((number, 0, 0, 0), chunk)
             columns.add(key, field)
+        images.resize(len(columns.known), axis=0)
         columns.write(file)
         file.attrs["plate"] = plate
         file.attrs["channels"] = channels
@@ -161,7 +164,7 @@ class _Columns:
         self.known: dict[str, None] = {}  # the keys, in order
         self._wells, self._sites, self._counts = [], [], []
         self._statistics: list[Statistics] = []
-        self._quality: list[np.ndarray] = []
+        self._quality: list[dict[str, np.ndarray]] = []
 
     def add(self, key: str, field: Field) -> None:
         self.known[key] = None
@@ -169,8 +172,7 @@ class _Columns:
         self._sites.append(field.site)
         self._counts.append(field.cell_count)
         self._statistics.append(field.statistics or Statistics.of(field.image))
-        nothing = np.full(len(field.image), np.nan, np.float32)
-        self._quality.append(np.stack([(field.quality or {}).get(name, nothing) for name in QUALITY]))
+        self._quality.append(field.quality or {})
 
     def write(self, file: h5py.File) -> None:
         text = h5py.string_dtype()
@@ -183,8 +185,10 @@ class _Columns:
             file.create_dataset(f"statistics/{name}", data=values.sum(axis=0, dtype=np.uint64))
             if name != "pixels":  # the same for all
                 file.create_dataset(f"measures/{name}", data=values)
-        for number, name in enumerate(QUALITY):
-            file.create_dataset(f"measures/{name}", data=np.stack([values[number] for values in self._quality]))
+        unknown = np.full(len(values[0]), np.nan, np.float32)
+        for name in QUALITY:
+            values = np.stack([quality.get(name, unknown) for quality in self._quality])
+            file.create_dataset(f"measures/{name}", data=values)
 
 
 class Plate:

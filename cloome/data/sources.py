@@ -28,6 +28,16 @@ COLUMNS = [
     "what",
 ]
 SCHEMES = ("https", "http", "file")
+# Files in resources/ and the source that each comes from.
+TABLES = {
+    "compounds.csv": "compounds",
+    "mechanisms.csv": "mechanisms",
+    "labels/label-matrix.mtx": "labels_matrix",
+    "labels/row-compound-index.csv": "labels_rows",
+    "labels/column-assay-index.csv": "labels_columns",
+    "split_train.csv": "split_train",
+    "split_test.csv": "split_test",
+}
 
 
 @dataclass(frozen=True)

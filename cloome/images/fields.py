@@ -145,9 +145,9 @@ def _scaled(source: Source, files: FieldFiles, recipe: Recipe) -> tuple[np.ndarr
             eight_bit(pixels, recipe.settings.intensity, out=image[number])
         except FormatError as error:
             raise FormatError(f"the {channel} image: {error}") from error
-        if not cv2.hasNonZero(image[number]):
-            raise FormatError(f"the {channel} image is empty: no pixel, but for the few that are cut, is above 0")
         measures.append(measure(image[number]))
+        if measures[-1].sum == 0:
+            raise FormatError(f"the {channel} image is empty: no pixel, but for the few that are cut, is above 0")
     return image, measures
 
 

@@ -10,12 +10,10 @@ from cloome.config import LoadDataScreen
 from cloome.data.files import read_csv
 from cloome.data.pixels import read_pixels
 from cloome.data.plates import sample_key
-from cloome.data.wells import read_load_data
+from cloome.data.wells import LARGEST_SITE, read_load_data
 from cloome.errors import FormatError
 from cloome.images.names import FieldFiles
 from cloome.images.wells import Kept
-
-LARGEST_SITE = 9999
 
 
 def illumination_files(screen: LoadDataScreen, table: Path, plate: str) -> list[Path]:

@@ -37,10 +37,7 @@ def count_nuclei(image: np.ndarray, reduction: int = 1) -> int:
     int
         Number of objects of `SMALLEST` pixels of the full image or more; 0 for a blank image.
     """
-    if reduction > 1:
-        height, width = image.shape
-        size = (max(1, width // reduction), max(1, height // reduction))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    image = _reduced(image, reduction)
     smooth = cv2.GaussianBlur(image, (3, 3), 0)
     if smooth.min() == smooth.max():
         return 0
@@ -50,6 +47,16 @@ def count_nuclei(image: np.ndarray, reduction: int = 1) -> int:
     _, labels = cv2.connectedComponentsWithAlgorithm(bright, 8, labels_of, cv2.CCL_SPAGHETTI)
     areas = np.bincount(labels.ravel())[1:]
     return int((areas * reduction**2 >= SMALLEST).sum())
+
+
+def _reduced(image: np.ndarray, reduction: int) -> np.ndarray:
+    """The image at 1 / `reduction` of its side, by means over areas."""
+    while reduction > 1:
+        # Halving again and again is several times as fast as the same reduction at once.
+        step = 2 if reduction % 2 == 0 else reduction
+        size = [max(1, side // step) for side in reversed(image.shape)]
+        image, reduction = cv2.resize(image, size, interpolation=cv2.INTER_AREA), reduction // step
+    return image
 
 
 def reduction_of(shape: tuple[int, ...]) -> int:
@@ -64,7 +71,7 @@ class Measures:
     ``focus`` is Brenner's gradient, the mean squared difference of pixels two columns apart, divided by the variance;
     about 2 where neighbours are independent, near 0 for a blurred or blank image. ``saturation`` is the share of
     pixels with the highest value; far above the share that was cut if the camera was at its limit. ``emptiness`` is
-    the share of pixels in the lowest tenth of the range. Both shares are those of every fourth row.
+    the share of pixels in the lowest tenth of the range. These three look at every fourth row.
     """
 
     pixels: int
@@ -80,8 +87,8 @@ def measure(channel: np.ndarray) -> Measures:
     pixels = channel.size
     total, squares = round(cv2.sumElems(channel)[0]), _sum_of_squares(channel)
     variance = squares / pixels - (total / pixels) ** 2
-    focus = _brenner(channel) / variance if pixels * squares > total**2 else 0.0
     sample = np.ascontiguousarray(channel[::SAMPLED_ROWS])
+    focus = _brenner(sample) / variance if pixels * squares > total**2 else 0.0
     saturation = _count_above(sample, int(sample.max()) - 1) / sample.size
     return Measures(pixels, total, squares, focus, saturation, 1 - _count_above(sample, DARK) / sample.size)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from cloome.data.plates import sample_key
 
 MEMBER = re.compile(
-    r"(?P<plate>[^/]+)-(?P<channel>\w+)/[^/]*_(?P<well>[A-Pa-p](0[1-9]|1\d|2[0-4]))_s(?P<site>\d{1,4})"
-    r"_w\d[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\.tif",
+    r"(?P<plate>[^/]+)-(?P<channel>\w+)/[^/]*_(?P<well>[A-Pa-p](?:0[1-9]|1\d|2[0-4]))_s(?P<site>\d{1,4})"
+    r"_w\d[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\.tif",
     re.ASCII,
 )
 
@@ -26,7 +26,10 @@ class FieldFiles:
 def parse_member(name: str) -> tuple[str, str, str, int] | None:
     """Plate, channel, well (``A01``) and site of a name inside an archive; None if it is not named as they are."""
     match = MEMBER.fullmatch(name)
-    return (match["plate"], match["channel"], match["well"].upper(), int(match["site"])) if match else None
+    if match is None:
+        return None
+    plate, channel, well, site = match.groups()
+    return plate, channel, well.upper(), int(site)
 
 
 def index_fields(
@@ -53,15 +56,13 @@ def index_fields(
     found: dict[tuple[str, int], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     refused = []
     for name in names:
-        if name.endswith("/"):
-            continue
         parsed = parse_member(name)
         reason = _strange(parsed, plate, channels)
-        if reason:
-            refused.append((name, reason))
-        else:
+        if not reason:
             _, channel, well, site = parsed
             found[well, site][channel].append(name)
+        elif not name.endswith("/"):
+            refused.append((name, reason))
     fields = []
     for (well, site), images in sorted(found.items()):
         reason = _incomplete(images, channels)

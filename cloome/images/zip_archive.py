@@ -18,6 +18,7 @@ _HEADER = struct.Struct("<4s22xHH")  # signature, length of the name, length of 
 _SIGNATURE = b"PK\x03\x04"
 _UNREADABLE = 0x1 | 0x20 | 0x40  # flags: encrypted, a patch, strongly encrypted
 _UTF_8 = 0x800
+USUAL_EXTRA = 64  # bytes in a header, of times and owners
 
 
 class Buffers:
@@ -106,22 +107,29 @@ class ZipArchive:
         start = info.header_offset
         if not 0 <= start < self._ends[start]:
             raise _damaged(info, "it lies outside of the archive, or at the place of another member")
-        header = os.pread(self._file, _HEADER.size + len(name), start)
-        if len(header) < _HEADER.size or not header.startswith(_SIGNATURE) or header[_HEADER.size :] != name:
+        # The extra field may differ from that of the directory, so its length is only known from the file: header and
+        # content are read at once, with room for the usual extra field, and a longer one is made up for.
+        whole = self._read(start, _HEADER.size + len(name) + USUAL_EXTRA + info.compress_size, buffers)
+        begin = _HEADER.size + len(name)
+        if len(whole) < begin or whole[:4] != _SIGNATURE or whole[_HEADER.size : begin] != name:
             raise _damaged(info, "it is not where the directory says")
-        # The extra field may differ from that of the directory, so its length is only known from the file.
-        _, name_length, extra_length = _HEADER.unpack_from(header)
-        start += _HEADER.size + name_length + extra_length
-        if name_length != len(name) or start + info.compress_size > self._ends[info.header_offset]:
+        _, name_length, extra_length = _HEADER.unpack_from(whole)
+        begin += extra_length
+        if name_length != len(name) or start + begin + info.compress_size > self._ends[start]:
             raise _damaged(info, "it reaches into the next member, or beyond the end")
-        packed = buffers.packed(info.compress_size)
+        if extra_length > USUAL_EXTRA:
+            whole, begin = self._read(start + begin, info.compress_size, buffers), 0
+        if len(whole) < begin + info.compress_size:
+            raise _damaged(info, "it ends early")
+        return whole[begin : begin + info.compress_size]
+
+    def _read(self, start: int, size: int, buffers: Buffers) -> memoryview:
+        """So many bytes of the file; fewer at its end."""
+        room = buffers.packed(size)
         filled = 0
-        while filled < len(packed):
-            read = os.preadv(self._file, [packed[filled:]], start + filled)
-            if not read:
-                raise _damaged(info, "it ends early")
+        while filled < size and (read := os.preadv(self._file, [room[filled:]], start + filled)):
             filled += read
-        return packed
+        return room[:filled]
 
 
 def _damaged(info: zipfile.ZipInfo, how: str) -> FormatError:

@@ -7,21 +7,11 @@ from urllib.parse import urlsplit
 import pandas as pd
 
 from cloome.config import Config
-from cloome.data.sources import read_sources
+from cloome.data.sources import TABLES, read_sources
 from cloome.errors import CloomeError
 from cloome.plan.contents import Contents
 from cloome.plan.places import Places
 
-# File in resources/ -> the source that it comes from; a test holds it against workflow/rules/common.smk.
-TABLES = {
-    "compounds.csv": "compounds",
-    "mechanisms.csv": "mechanisms",
-    "labels/label-matrix.mtx": "labels_matrix",
-    "labels/row-compound-index.csv": "labels_rows",
-    "labels/column-assay-index.csv": "labels_columns",
-    "split_train.csv": "split_train",
-    "split_test.csv": "split_test",
-}
 THIS_MACHINE = "this machine"
 
 

@@ -1,14 +1,12 @@
 """What is still to be fetched."""
 
-import ast
-import re
 from pathlib import Path
 
 import pytest
 
 from cloome.errors import CloomeError
 from cloome.plan.contents import read_contents
-from cloome.plan.downloads import TABLES, archive_bytes, list_files
+from cloome.plan.downloads import archive_bytes, list_files
 from cloome.plan.places import Places
 
 ARCHIVE, METADATA, COMPOUNDS = 1_000_000, 30_000, 2_000  # as in conftest.py
@@ -103,8 +101,3 @@ def test_a_file_without_a_row_is_named(configured, sections, row):
 
 def test_a_simulated_screen_is_not_fetched(configured):
     assert files_of(configured(simulate={})) == []
-
-
-def test_the_tables_are_those_of_the_workflow(root):
-    text = (root / "workflow/rules/common.smk").read_text()
-    assert ast.literal_eval(re.search(r"^TABLES = (\{.*?^\})", text, re.MULTILINE | re.DOTALL)[1]) == TABLES

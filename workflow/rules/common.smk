@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT))
 
 from cloome.config_files import check_config, screen_id, settings_text, store_id
 from cloome.data.files import read_csv
-from cloome.data.sources import read_sources
+from cloome.data.sources import TABLES, read_sources
 from cloome.data.wells import plate_names, read_load_data, read_npz_index
 from cloome.errors import CloomeError
 
@@ -174,18 +174,6 @@ def code(stage):
 def settings(stage, split=None):
     """The settings that a stage depends on, as YAML: a change of another stage's settings redoes nothing here."""
     return settings_text(EXPERIMENT, stage, split)
-
-
-# Files in resources/ and the source that each comes from.
-TABLES = {
-    "compounds.csv": "compounds",
-    "mechanisms.csv": "mechanisms",
-    "labels/label-matrix.mtx": "labels_matrix",
-    "labels/row-compound-index.csv": "labels_rows",
-    "labels/column-assay-index.csv": "labels_columns",
-    "split_train.csv": "split_train",
-    "split_test.csv": "split_test",
-}
 
 
 # What each item was when it was first fetched; not an output, as it has to outlive the item.
