@@ -1,131 +1,55 @@
 """Every setting of an experiment: its name, default, meaning and limits.
 
-This is the one place for each default. The JSON schema and ``docs/configuration.md`` are generated from
+Here and in `cloome.config_screen` and `cloome.config_training`, whose names are passed on, is the one place for each
+default. The JSON schema and ``docs/configuration.md`` are generated from
 these models (``cloome config --write``), and a test holds them together. Defaults are the values of the paper
 or of the upstream code, as far as these are known (``config/paper.yaml`` lists the evidence for each).
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from cloome.config_base import Count, Fraction, Name, Section
+from cloome.config_screen import (
+    PAPER_CHANNELS,
+    ArchiveScreen,
+    CompoundTable,
+    LoadDataScreen,
+    NpzScreen,
+    Screen,
+    Simulate,
+)
+from cloome.config_training import METHODS, PUBLISHED_TABLES, Method, Model, Running, Train
 from cloome.model.feature_map import feature_cells
 
-PAPER_CHANNELS = ["Mito", "ERSyto", "ERSytoBleed", "Ph_golgi", "Hoechst"]
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_]*$")]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0.0)]
-NotNegative = Annotated[float, Field(ge=0.0)]
-
-
-class Section(BaseModel):
-    """A block of settings: unknown keys are refused, types are not guessed."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Simulate(Section):
-    """The demo's simulated archive site: cells whose look follows from the structure by a planted rule.
-
-    Every compound has one well on each of the screen's plates.
-    """
-
-    seed: int = Field(0, description="Seed of everything that is drawn.")
-    sites: Annotated[int, Field(ge=1, le=9)] = Field(3, description="Fields of view per well.")
-    height: Annotated[int, Field(ge=32)] = Field(128, description="Height of a field in pixels (real: 520).")
-    width: Annotated[int, Field(ge=32)] = Field(160, description="Width of a field in pixels (real: 696).")
-    dmso_wells: Count = Field(8, description="Mock-treated (DMSO) wells per plate.")
-    effect: NotNegative = Field(1.0, description="Strength of the planted rule; 0 removes it.")
-    nuisance: NotNegative = Field(1.0, description="Strength of plate, position, density and focus effects.")
-
-
-class CompoundTable(Section):
-    """Columns of the compound table: which structure each perturbation is."""
-
-    path: str | None = Field(None, description="CSV or TSV file; not for a screen of kind archives.")
-    id: str = Field("BROAD_ID", description="Column that wells refer to.")
-    smiles: str = Field("CPD_SMILES", description="Column with the structure.")
-    name: str | None = Field("CPD_NAME", description="Column with a name for people, or null.")
-    mechanism: str | None = Field(
-        None, description="Column with the mechanism of action; several are separated by '|'. Or null."
-    )
-
-
-class MechanismTable(Section):
-    """Columns of a mechanism table of its own, joined to the compounds by id."""
-
-    id: str = Field("BROAD_ID", description="Column with the compound id.")
-    mechanism: str = Field("MOA", description="Column with the mechanism of action.")
-
-
-class ArchiveScreen(Section):
-    """A screen as published: zip archives per plate and channel, GigaDB tables per plate."""
-
-    kind: Literal["archives"] = Field(description="Plate archives, listed in a table of sources.")
-    name: Name = Field(description="Name of the screen; part of the paths of its files.")
-    sources: str = Field("config/sources.csv", description="Table of sources: where each input is fetched from.")
-    plates: list[str] | str = Field(
-        description="Plate ids, or a text file of ids between white space; lines that start with # are comments."
-    )
-    channels: list[str] = Field(
-        PAPER_CHANNELS, min_length=1, description="Channels in the order in which they are stored."
-    )
-    compounds: CompoundTable = Field(CompoundTable(), description="The compound table.")
-    mechanisms: MechanismTable | None = Field(None, description="The mechanism table, if there is one.")
-    labels: bool = Field(True, description="Fetch the activity labels, for linear probing.")
-
-
-class LoadDataScreen(Section):
-    """Someone's own screen: a CellProfiler LoadData CSV beside its images, joined to a compound table."""
-
-    kind: Literal["load_data"] = Field(description="A LoadData CSV.")
-    name: Name = Field(description="Name of the screen; part of the paths of its files.")
-    load_data: str = Field(description="The LoadData CSV; its relative paths start at its own folder.")
-    channels: list[str] = Field(
-        min_length=1, description="Channels to use, as in the columns FileName_Orig*, in the order of storage."
-    )
-    compounds: CompoundTable = Field(CompoundTable(), description="The compound table; its path must be given.")
-    compound_column: str = Field("Metadata_broad_sample", description="LoadData column with the compound id.")
-    concentration_column: str | None = Field(
-        "Metadata_mmoles_per_liter", description="LoadData column with the concentration, or null."
-    )
-    role_column: str | None = Field(
-        None, description="LoadData column that says 'treated' or 'mock'; null: wells with a compound are treated."
-    )
-    batch_column: str | None = Field(None, description="LoadData column with the batch of the plate, or null.")
-    labels: str | None = Field(
-        None, description="Folder with label-matrix.mtx and its two index files, for linear probing; or null."
-    )
-
-
-class IndexCompounds(CompoundTable):
-    """Columns of the compounds in the index tables of npz files."""
-
-    smiles: str = Field("SMILES", description="Column with the structure.")
-
-
-class NpzScreen(Section):
-    """The authors' preprocessed images: PLATE-WELL-SITE.npz files of 8 bit, and their index tables."""
-
-    kind: Literal["npz"] = Field(description="Preprocessed npz files.")
-    name: Name = Field(description="Name of the screen; part of the paths of its files.")
-    images: list[str] = Field(min_length=1, description="Folders of npz files, or tar files that hold them.")
-    index: list[str] = Field(
-        min_length=1,
-        description="CSV tables with SAMPLE_KEY, PLATE_ID, WELL_POSITION, SITE and the compounds' columns.",
-    )
-    channels: list[str] = Field(
-        PAPER_CHANNELS, min_length=1, description="Channels in the order of the arrays' last axis."
-    )
-    compounds: IndexCompounds = Field(
-        IndexCompounds(),
-        description="Columns of the compounds; without a path, of the index tables. The column id is in these always.",
-    )
-    labels: str | None = Field(
-        None, description="Folder with label-matrix.mtx and its two index files, for linear probing; or null."
-    )
+__all__ = [
+    "METHODS",
+    "PAPER_CHANNELS",
+    "PUBLISHED_TABLES",
+    "ArchiveScreen",
+    "CompoundTable",
+    "Config",
+    "Embed",
+    "Evaluate",
+    "Images",
+    "LoadDataScreen",
+    "Model",
+    "Molecules",
+    "Mosaic",
+    "NpzScreen",
+    "PublishedSplit",
+    "Quality",
+    "RandomSplit",
+    "ReplicateSplit",
+    "Running",
+    "ScaffoldSplit",
+    "Screen",
+    "Simulate",
+    "Split",
+    "Tiles",
+    "Train",
+]
 
 
 class Tiles(Section):
@@ -195,6 +119,9 @@ class Molecules(Section):
     radius: Annotated[int, Field(ge=0)] = Field(3, description="Radius of the Morgan fingerprint.")
     bits: Annotated[int, Field(ge=8, multiple_of=8)] = Field(1024, description="Length of the fingerprint.")
     chirality: bool = Field(True, description="Let the fingerprint see stereochemistry.")
+    counts: bool = Field(
+        False, description="How often each substructure occurs, up to 255, instead of whether it does."
+    )
 
 
 class RandomSplit(Section):
@@ -233,74 +160,27 @@ class PublishedSplit(Section):
 Split = Annotated[RandomSplit | ScaffoldSplit | ReplicateSplit | PublishedSplit, Field(discriminator="kind")]
 
 
+def _without_null(splits: dict[str, Any]) -> dict[str, Any]:
+    return {name: split for name, split in splits.items() if split is not None}
+
+
 class Runs(Section):
     """Which models are trained: one run for each split, method and seed."""
 
-    splits: dict[Name, Split] = Field(
-        {"random": RandomSplit(kind="random")}, min_length=1, description="Splits by name."
+    splits: Annotated[dict[Name, Split | None], AfterValidator(_without_null)] = Field(
+        {"random": RandomSplit(kind="random")}, description="Splits by name; null takes away one of an earlier file."
     )
-    methods: list[Literal["clip", "cloob"]] = Field(
-        ["clip", "cloob"], min_length=1, description="clip: InfoNCE; cloob: Hopfield retrieval and InfoLOOB."
+    methods: list[Method] = Field(
+        ["clip", "cloob"],
+        min_length=1,
+        description="clip: InfoNCE; cloob: Hopfield retrieval and InfoLOOB; siglip: each pair on its own, by a "
+        "sigmoid; cwcl: InfoNCE whose targets are weighted by the similarity of the fingerprints.",
     )
     seeds: list[Annotated[int, Field(ge=0)]] = Field([0], min_length=1, description="Seeds of the training.")
     shuffled_control: bool = Field(
         False,
         description="Train one more model per split and method, with the first seed, on pairs shuffled among the "
         "training molecules; it must sit at chance.",
-    )
-
-
-class Model(Section):
-    """The two encoders."""
-
-    blocks: list[Count] = Field(
-        [3, 4, 6, 3], min_length=4, max_length=4, description="Residual blocks of the four stages of the ResNet."
-    )
-    width: Annotated[int, Field(ge=4)] = Field(64, description="Channels after the ResNet's stem.")
-    pool: Count = Field(7, description="Window of the centre-weighted average pooling, in cells of the feature map.")
-    hidden: Count = Field(1024, description="Width of the molecule encoder's hidden layers.")
-    hidden_layers: Count = Field(4, description="Hidden layers of the molecule encoder.")
-    embedding: Count = Field(512, description="Dimension of the shared embedding space.")
-    normalisation: Literal["paper", "measured"] = Field(
-        "paper",
-        description="paper: mean and 'std' of the upstream code, where std equals the mean; measured: exact mean and "
-        "standard deviation of the training images.",
-    )
-
-
-class Train(Section):
-    """Contrastive training."""
-
-    epochs: Count = Field(32, description="Passes over the training images.")
-    batch: Annotated[int, Field(ge=2)] = Field(64, description="Image-molecule pairs in a batch.")
-    crop: Annotated[int, Field(ge=32)] = Field(224, description="Side of the random square crop in pixels.")
-    augmentation: Literal["crop", "crop_and_symmetry"] = Field(
-        "crop", description="crop: as upstream; crop_and_symmetry: also one of the eight flips and rotations."
-    )
-    duplicates: Literal["negatives", "positives"] = Field(
-        "negatives",
-        description="Several images of one molecule in a batch: negatives of each other, as upstream, or positives.",
-    )
-    learning_rate: Positive = Field(5.0e-4, description="Peak learning rate of AdamW.")
-    beta1: Fraction = Field(0.9, description="First moment's decay in AdamW.")
-    beta2: Fraction = Field(0.999, description="Second moment's decay in AdamW.")
-    epsilon: Positive = Field(1.0e-8, description="AdamW's epsilon.")
-    weight_decay: NotNegative = Field(0.2, description="Decoupled weight decay.")
-    decay: Literal["upstream", "weights"] = Field(
-        "upstream",
-        description="What decays. upstream: all but names with bn, ln or bias (so the temperature and some "
-        "BatchNorm weights decay); weights: tensors of two or more dimensions.",
-    )
-    warmup: Annotated[int, Field(ge=0)] = Field(10_000, description="Steps of linear warm-up.")
-    schedule: Literal["cosine", "cosine_restarts"] = Field("cosine", description="Learning rate after the warm-up.")
-    restarts: Count = Field(1, description="Cycles of the schedule cosine_restarts.")
-    inv_tau: Annotated[float, Field(ge=1.0, le=100.0)] = Field(14.3, description="Initial inverse temperature.")
-    learn_inv_tau: bool = Field(False, description="Train the temperature; clamped to 1..100 after each step.")
-    hopfield_scale: Positive = Field(14.3, description="Scaling (beta) of the Hopfield retrieval in cloob.")
-    precision: Literal["float32", "bfloat16", "float16"] = Field(
-        "float16",
-        description="Arithmetic of the forward pass. On a CPU, float16 becomes float32, and so does bfloat16 where the "
-        "processor has no AVX-512.",
     )
 
 
@@ -321,9 +201,6 @@ class Evaluate(Section):
     seed: int = Field(0, description="Seed of the sampled pools, representative images and bootstrap.")
     probing: bool = Field(True, description="Linear probing of the activity labels.")
     minimum_labels: Count = Field(5, description="Fewest actives and inactives in training for an assay to be probed.")
-
-
-Screen = Annotated[ArchiveScreen | LoadDataScreen | NpzScreen, Field(discriminator="kind")]
 
 
 class Config(Section):
@@ -356,6 +233,7 @@ class Config(Section):
     runs: Runs = Field(Runs(), description="The grid of models.")
     model: Model = Field(Model(), description="The encoders.")
     train: Train = Field(Train(), description="Training.")
+    running: Running = Field(Running(), description="How training runs; nothing here changes a result.")
     embed: Embed = Field(Embed(), description="Embedding export.")
     evaluate: Evaluate = Field(Evaluate(), description="Evaluation.")
 
@@ -367,13 +245,30 @@ class Config(Section):
             raise ValueError("; ".join(problems))
         return self
 
+    def run_names(self) -> list[str]:
+        """Names of all runs: ``{split}-{method}-seed{seed}``, and ``-shuffled`` behind those of the control.
+
+        Published weights are runs as well, by the names of `PUBLISHED_TABLES` and with seed 0, as theirs is not known.
+        """
+        if self.model.source == "published":
+            return [f"{split}-{method}-seed0" for split in self.runs.splits for method in PUBLISHED_TABLES]
+        names = []
+        for split in self.runs.splits:
+            for method in self.runs.methods:
+                names += [f"{split}-{method}-seed{seed}" for seed in self.runs.seeds]
+                if self.runs.shuffled_control:
+                    names.append(f"{split}-{method}-seed{self.runs.seeds[0]}-shuffled")
+        return names
+
 
 def _conflicts(config: Config):
     """Yield one sentence for each combination of settings that cannot work."""
     screen, images, model = config.screen, config.images, config.model
     if screen.kind == "load_data" and screen.compounds.path is None:
         yield "screen.compounds.path is missing; write the CSV that says which structure each compound is"
-    lists = {"screen.channels": screen.channels, "runs.methods": config.runs.methods, "runs.seeds": config.runs.seeds}
+    runs = config.runs
+    lists = {"screen.channels": screen.channels, "runs.methods": runs.methods, "runs.seeds": runs.seeds}
+    lists["runs.splits"] = list(runs.splits)
     if screen.kind == "archives" and isinstance(screen.plates, list):
         lists["screen.plates"] = screen.plates
     for key, values in lists.items():
@@ -405,16 +300,24 @@ def _conflicts(config: Config):
             "model.normalisation 'paper' holds numbers for the paper's five channels only; "
             "write normalisation: measured"
         )
+    if model.encoder_weights and not model.encoder.startswith("timm:"):
+        yield "model.encoder_weights is for backbones of timm; remove it, or write encoder: timm:NAME"
+    if model.source == "published":
+        yield from _published_conflicts(config)
     if config.simulate is not None and screen.kind != "archives":
         yield "simulate writes plate archives; write screen.kind: archives, or remove simulate"
     for key, crop in (("train.crop", config.train.crop), ("embed", min(config.embed.height, config.embed.width))):
         cells = feature_cells(crop)
-        if cells < model.pool:
+        if model.encoder.startswith("resnet") and cells < model.pool:
             yield (
                 f"{key} gives images of {crop} pixels, {cells} cells of the feature map, but model.pool is "
                 f"{model.pool}; write pool: {cells} or less, or larger images"
             )
-    for name, split in config.runs.splits.items():
+    if config.train.micro_batch and config.train.batch % config.train.micro_batch:
+        yield "train.batch is no multiple of train.micro_batch; write a divisor of the batch"
+    if config.train.keep == "last" and config.train.patience:
+        yield "train.patience stops after the best epoch, but train.keep is last; write keep: best"
+    for name, split in runs.splits.items():
         if split.kind in ("random", "scaffold") and split.validation + split.test >= 1:
             yield f"runs.splits.{name}: validation and test leave nothing to train on; lower them"
         if split.kind in ("random", "scaffold") and split.test == 0:
@@ -423,3 +326,23 @@ def _conflicts(config: Config):
             yield f"runs.splits.{name}: a simulated screen has no published split; use random or scaffold"
         if split.kind == "published" and screen.kind != "archives":
             yield f"runs.splits.{name}: kind 'published' needs a table of sources; use random, scaffold or replicate"
+
+
+def _published_conflicts(config: Config):
+    """The same for the published weights, which fit the images, molecules and split that they were trained on."""
+    for name, split in config.runs.splits.items():
+        if split.kind != "published":
+            yield (
+                f"model.source 'published' needs the split that these weights were trained on, or test molecules have "
+                f"been seen; write runs.splits.{name}: null, or kind: published"
+            )
+    if config.runs.shuffled_control:
+        yield "model.source 'published' trains nothing, so there is no shuffled control; write shuffled_control: false"
+    if config.screen.channels != PAPER_CHANNELS:
+        yield f"model.source 'published' needs screen.channels: [{', '.join(PAPER_CHANNELS)}]"
+    if config.images.intensity != "paper":
+        yield "model.source 'published' was trained on images of images.intensity: paper; write that"
+    for section, default in (("model", Model(source="published")), ("molecules", Molecules())):
+        for key, value in default:
+            if getattr(getattr(config, section), key) != value:
+                yield f"model.source 'published' has {section}.{key}: {value}; write that, or train"

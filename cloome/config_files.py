@@ -99,6 +99,8 @@ def _plain(problem: dict[str, Any], values: dict[str, Any]) -> str:
             return f"{key}: missing; it has no default, so write it"
         case "value_error":
             return str(problem["ctx"]["error"])
+        case "string_pattern_mismatch" if key == "model.encoder":
+            return f"{key}: found {found!r}; write resnet14, resnet26, resnet50, resnet101, resnet152 or timm:NAME"
         case "string_pattern_mismatch":
             return f"{key}: found {found!r}; write letters, digits and _ only"
         case "union_tag_not_found":
@@ -195,6 +197,11 @@ def stage_settings(config: Config, stage: str, split: str | None = None) -> dict
 def settings_text(config: Config, stage: str, split: str | None = None) -> str:
     """`stage_settings` as YAML."""
     return yaml.safe_dump(stage_settings(config, stage, split), sort_keys=False, allow_unicode=True)
+
+
+def running_text(config: Config) -> str:
+    """How training runs on this machine, as YAML to be laid over a stage's settings."""
+    return yaml.safe_dump({"running": config.running.model_dump()})
 
 
 def store_id(config: Config) -> str:

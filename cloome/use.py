@@ -128,8 +128,9 @@ class Cloome:
         if self.standardise:
             smiles = [read_structure(one, standardise=True).smiles for one in smiles]
         settings = self._checkpoint.settings["molecules"]
-        bits = morgan(smiles, settings["radius"], settings["bits"], settings["chirality"])
-        return self._run(self._network.encode_molecule, torch.from_numpy(bits).to(self._device).float())
+        names = ("radius", "bits", "chirality", "counts")
+        fingerprints = morgan(smiles, **{name: settings[name] for name in names})
+        return self._run(self._network.encode_molecule, torch.from_numpy(fingerprints).to(self._device).float())
 
     def _run(self, encode, inputs: torch.Tensor) -> np.ndarray:
         with torch.inference_mode():

@@ -37,6 +37,8 @@ TABLES = {
     "labels/column-assay-index.csv": "labels_columns",
     "split_train.csv": "split_train",
     "split_test.csv": "split_test",
+    "weights/published_retrieval.pt": "weights_retrieval",
+    "weights/published_bioactivity.pt": "weights_bioactivity",
 }
 
 

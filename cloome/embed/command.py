@@ -7,11 +7,12 @@ from pathlib import Path
 
 from cloome.config import Config
 from cloome.config_files import load_config
-from cloome.data.embeddings import Embeddings, write_embeddings
+from cloome.data.embeddings import Embeddings, unit_and_length, write_embeddings
 from cloome.data.fields import Fields
 from cloome.data.index import read_index
 from cloome.data.molecules import read_molecules
-from cloome.embed.encode import embed_images, embed_molecules
+from cloome.embed.encode import embed_molecules, image_features
+from cloome.embed.processes import features_in_processes, wanted_processes
 from cloome.errors import FormatError
 from cloome.model.checkpoint import load_checkpoint
 from cloome.model.device import pick_device
@@ -57,6 +58,8 @@ def embed(
         If an input cannot be read, or the model was made for other channels or fingerprints.
     ConfigError
         If the images are too small for the model.
+    CloomeError
+        If one of several processes is killed.
     """
     checkpoint, compounds = load_checkpoint(model), read_molecules(molecules)
     keys = read_index(index)["sample_key"].to_numpy()
@@ -66,12 +69,20 @@ def embed(
             f"{model}: made for the channels {', '.join(checkpoint.channels)}, but the plates have "
             f"{', '.join(fields.channels)}; name the same channels in the same order in screen.channels"
         )
-    expected, found = checkpoint.settings["molecules"]["bits"], compounds.fingerprints.shape[1]
+    made_for = checkpoint.settings["molecules"]
+    expected = f"{made_for['bits']} {'counts' if made_for['counts'] else 'bits'}"
+    found = f"{compounds.fingerprints.shape[1]} {'counts' if compounds.counts else 'bits'}"
     if found != expected:
-        raise FormatError(f"{model}: made for fingerprints of {expected} bits, but {molecules} has {found}")
+        raise FormatError(f"{model}: made for fingerprints of {expected}, but {molecules} has {found}")
     device, start = pick_device(), time.perf_counter()
-    image, length = embed_images(checkpoint, fields, config.embed, device)
-    log.info("%d images, %.0f per second", len(image), len(image) / (time.perf_counter() - start))
+    readers, processes = config.running.readers, wanted_processes(config.running.processes, len(keys))
+    if processes == 1:
+        features = image_features(checkpoint, fields, config.embed, device, readers)
+    else:
+        features = features_in_processes(str(model), plates, keys, config.embed, readers, processes)
+    seconds = time.perf_counter() - start
+    log.info("%d images, %.3g per second, processes: %d", len(keys), len(keys) / seconds, processes)
+    image, length = unit_and_length(features)
     molecule = embed_molecules(checkpoint, compounds.fingerprints, config.embed, device)
     embeddings = Embeddings(
         sample_key=keys,

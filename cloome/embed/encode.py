@@ -6,18 +6,18 @@ import numpy as np
 import torch
 
 from cloome.config import Embed
-from cloome.data.embeddings import unit_and_length
 from cloome.data.fields import Fields
-from cloome.data.read_ahead import read_ahead
+from cloome.data.read_ahead import READERS, fill_ahead
 from cloome.model.checkpoint import Checkpoint
+from cloome.model.device import host_memory
 from cloome.model.images import centre_crop
 
 
 @torch.inference_mode()
-def embed_images(
-    checkpoint: Checkpoint, fields: Fields, settings: Embed, device: torch.device
-) -> tuple[np.ndarray, np.ndarray]:
-    """Embed the centre crops of stored fields (FACTS 4, rows 6 to 8).
+def image_features(
+    checkpoint: Checkpoint, fields: Fields, settings: Embed, device: torch.device, readers: int = READERS
+) -> np.ndarray:
+    """Features of the centre crops of stored fields (FACTS 4, rows 6 to 8).
 
     Parameters
     ----------
@@ -29,39 +29,57 @@ def embed_images(
         Size of the crop and of the batches.
     device : torch.device
         Where to compute.
+    readers : int
+        Threads that read.
 
     Returns
     -------
-    embedding : float32 (N, D), unit length
-    length : float32 (N,)
-        Length of the features before it was made 1; probing needs it (FACTS 4, row 25).
+    float32 (N, D)
+        Not of unit length: probing needs the lengths (FACTS 4, row 25).
     """
     network = checkpoint.network.to(device, memory_format=torch.channels_last)
     features = np.empty((len(fields), checkpoint.settings["model"]["embedding"]), dtype=np.float32)
-
-    def read(group: np.ndarray) -> tuple[np.ndarray, torch.Tensor]:
-        images = np.stack([centre_crop(fields[number], settings.height, settings.width) for number in group])
-        return group, torch.from_numpy(images)
-
-    for group, images in read_ahead(read, _groups(fields, settings.batch)):
-        pixels = checkpoint.normalise(images.to(device)).contiguous(memory_format=torch.channels_last)
-        features[group] = network.image_features(pixels).cpu().numpy()
-    return unit_and_length(features)
+    waiting = None
+    for group, images in _read(fields, settings, device.type == "cuda", readers):
+        pixels = images.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+        found = network.image_features(checkpoint.normalise(pixels))
+        # A result is fetched when the next batch is on its way, so that a GPU never waits for the host.
+        if waiting is not None:
+            features[waiting[0]] = waiting[1].cpu().numpy()
+        waiting = group, found
+    if waiting is not None:
+        features[waiting[0]] = waiting[1].cpu().numpy()
+    return features
 
 
 @torch.inference_mode()
 def embed_molecules(
     checkpoint: Checkpoint, fingerprints: np.ndarray, settings: Embed, device: torch.device
 ) -> np.ndarray:
-    """Embed fingerprints, uint8 (M, bits) of 0 and 1, as float32 (M, D), unit length."""
+    """Embed fingerprints, uint8 (M, bits) of bits or counts, as float32 (M, D), unit length."""
     network = checkpoint.network.to(device)
     batches = torch.from_numpy(fingerprints).split(settings.batch)
     return torch.cat([network.encode_molecule(batch.to(device).float()).cpu() for batch in batches]).numpy()
 
 
-def _groups(fields: Fields, batch: int) -> Iterator[np.ndarray]:
-    """Numbers of the fields of each batch; fields of one batch have one size, though plates may differ."""
+def _read(fields: Fields, settings: Embed, pin: bool, readers: int) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+    """Numbers of the fields of each batch, and their crops, uint8 (B, C, h, w); read in the background."""
     sizes = fields.sizes()
+
+    def empty(group: np.ndarray) -> torch.Tensor:
+        height, width = np.minimum(sizes[group[0]], (settings.height, settings.width)).tolist()
+        return host_memory((len(group), len(fields.channels), height, width), pin)
+
+    def fill(images: torch.Tensor, group: np.ndarray, rows: range) -> None:
+        target = images.numpy()
+        for row in rows:
+            target[row] = centre_crop(fields[group[row]], settings.height, settings.width)
+
+    return fill_ahead(empty, fill, ((group, len(group)) for group in _groups(sizes, settings.batch)), readers)
+
+
+def _groups(sizes: np.ndarray, batch: int) -> Iterator[np.ndarray]:
+    """Numbers of the fields of each batch; fields of one batch have one size, though plates may differ."""
     for size in np.unique(sizes, axis=0):
         alike = np.flatnonzero((sizes == size).all(axis=1))
         yield from (alike[start : start + batch] for start in range(0, len(alike), batch))

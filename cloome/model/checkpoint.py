@@ -17,7 +17,7 @@ from cloome.errors import FormatError
 from cloome.model.clip import ClipModel, build_model
 from cloome.model.normalisation import Normalisation, paper
 
-FORMAT, VERSION = "cloome", 1
+FORMAT, VERSION = "cloome", 2
 SECTIONS = {"model": Model, "images": Images, "molecules": Molecules, "train": Train}
 PUBLISHED_PREFIX = "module."
 
@@ -165,6 +165,14 @@ def _published(weights: dict[str, torch.Tensor], path: str | Path) -> Checkpoint
 
 def _network(settings: dict[str, Any], channels: int, weights: dict[str, torch.Tensor]) -> ClipModel:
     train = settings["train"]
-    network = build_model(settings["model"], channels, settings["molecules"].bits, train.inv_tau, train.learn_inv_tau)
+    network = build_model(
+        settings["model"],
+        channels,
+        settings["molecules"].bits,
+        train.inv_tau,
+        train.learn_inv_tau,
+        biased="logit_bias" in weights,
+        pretrained=False,
+    )
     network.load_state_dict(weights)
     return network.eval()

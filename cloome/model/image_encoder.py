@@ -12,6 +12,14 @@ from cloome.errors import ConfigError
 from cloome.model.feature_map import feature_cells
 
 EXPANSION = 4
+# Residual blocks of the four stages, by the name in model.encoder; the paper's is resnet50 (FACTS 1.7).
+BLOCKS = {
+    "resnet14": [1, 1, 1, 1],
+    "resnet26": [2, 2, 2, 2],
+    "resnet50": [3, 4, 6, 3],
+    "resnet101": [3, 4, 23, 3],
+    "resnet152": [3, 8, 36, 3],
+}
 
 
 class ResNet(nn.Module):
@@ -22,7 +30,7 @@ class ResNet(nn.Module):
     channels : int
         Channels of the images.
     blocks : list of int
-        Residual blocks of the four stages.
+        Residual blocks of the four stages, as in `BLOCKS`.
     width : int
         Channels after the stem; the stages have 1, 2, 4 and 8 times as many before expansion.
     pool : int

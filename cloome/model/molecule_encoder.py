@@ -31,7 +31,7 @@ class MLP(nn.Module):
         self.layers = nn.ModuleList([*layers, nn.Sequential(nn.Linear(hidden, embedding))])
 
     def forward(self, fingerprints: torch.Tensor) -> torch.Tensor:
-        """Encode float (N, bits) of 0 and 1 to float (N, embedding), not normalised."""
+        """Encode float (N, bits) of bits or counts to float (N, embedding), not normalised."""
         for layer in self.layers:
             fingerprints = layer(fingerprints)
         return fingerprints

@@ -22,8 +22,9 @@ class Normalisation:
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """Normalise uint8 (N, C, H, W), 0 to 255, to float32 (N, C, H, W); values are not divided by 255."""
         shape = (1, -1, 1, 1)
-        mean = torch.tensor(self.mean, device=images.device).view(shape)
-        std = torch.tensor(self.std, device=images.device).view(shape)
+        # Made on the host and copied without waiting: otherwise each batch would wait for the one before it.
+        mean = torch.tensor(self.mean).to(images.device, non_blocking=True).view(shape)
+        std = torch.tensor(self.std).to(images.device, non_blocking=True).view(shape)
         return (images.float() - mean) / std
 
 

@@ -9,12 +9,17 @@ from cloome.config import Molecules as MoleculeSettings
 from cloome.molecules.structures import parse
 
 PAPER = MoleculeSettings()
+MOST = 255  # what a byte holds
 
 
 def morgan(
-    smiles: Sequence[str], radius: int = PAPER.radius, bits: int = PAPER.bits, chirality: bool = PAPER.chirality
+    smiles: Sequence[str],
+    radius: int = PAPER.radius,
+    bits: int = PAPER.bits,
+    chirality: bool = PAPER.chirality,
+    counts: bool = PAPER.counts,
 ) -> np.ndarray:
-    """Morgan bit vectors.
+    """Morgan fingerprints.
 
     Parameters
     ----------
@@ -27,10 +32,12 @@ def morgan(
         Length of the vector.
     chirality : bool
         Whether stereoisomers differ.
+    counts : bool
+        How often each substructure occurs, instead of whether it does; more than 255 are 255.
 
     Returns
     -------
-    uint8 (N, bits), 0 or 1
+    uint8 (N, bits), 0 or 1, or counts
 
     Raises
     ------
@@ -39,6 +46,7 @@ def morgan(
     """
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=radius, fpSize=bits, includeChirality=chirality)
     fingerprints = np.zeros((len(smiles), bits), dtype=np.uint8)
+    of_molecule = generator.GetCountFingerprintAsNumPy if counts else generator.GetFingerprintAsNumPy
     for row, structure in enumerate(smiles):
-        fingerprints[row] = generator.GetFingerprintAsNumPy(parse(structure))
+        fingerprints[row] = np.minimum(of_molecule(parse(structure)), MOST)
     return fingerprints

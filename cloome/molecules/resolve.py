@@ -87,5 +87,5 @@ def _molecules(known: pd.DataFrame, settings: MoleculeSettings) -> Molecules:
     # A second id of a molecule may know a mechanism that the first does not.
     mechanism = join_mechanisms(known[["inchikey", "mechanism"]], key="inchikey")
     table["mechanism"] = [mechanism.get(inchikey, "") for inchikey in table["inchikey"]]
-    fingerprints = morgan(table["smiles"].tolist(), settings.radius, settings.bits, settings.chirality)
-    return Molecules(table, fingerprints)
+    fingerprints = morgan(table["smiles"].tolist(), settings.radius, settings.bits, settings.chirality, settings.counts)
+    return Molecules(table, fingerprints, settings.counts)

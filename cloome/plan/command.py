@@ -9,7 +9,7 @@ from cloome.config import Config
 from cloome.config_files import load_config
 from cloome.errors import CloomeError
 from cloome.plan.contents import Contents, read_contents
-from cloome.plan.disk import Use, compare, count_parameters, count_runs, list_uses
+from cloome.plan.disk import Use, compare, count_parameters, list_uses
 from cloome.plan.downloads import File, list_files
 from cloome.plan.jobs import count_jobs
 from cloome.plan.places import Places
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _heading(config: Config, contents: Contents) -> Iterator[str]:
-    plates, runs = counted(len(contents.plates), "plate"), counted(count_runs(config), "run")
+    plates, runs = counted(len(contents.plates), "plate"), counted(len(config.run_names()), "run")
     yield f"{config.name}: {plates} of the screen {config.screen.name}, {runs}"
     size = " x ".join(map(str, (len(config.screen.channels), *contents.shape)))
     yield f"{rounded(contents.images)} images of {size} pixels ({contents.origin})"

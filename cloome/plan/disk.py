@@ -62,7 +62,8 @@ def list_uses(
         Plates whose archives lie on the disk at a time. Snakemake deletes them as soon as a plate is stored, and stores
         a plate before it fetches the next, so these are no more than there are jobs at a time, or plates left.
     """
-    plates, models = len(contents.plates), count_runs(config)
+    plates, runs = len(contents.plates), len(config.run_names())
+    models = 0 if config.model.source == "published" else runs
     height, width = contents.shape
     store = contents.images * len(config.screen.channels) * height * width
     if config.images.compression == "gzip":
@@ -74,10 +75,10 @@ def list_uses(
         uses.append(_lasting("simulated archive site", site, _plate_of_site(config) * plates, site.rglob("*")))
     elif config.screen.kind == "archives":
         uses += _tables(config, plates, files, places)
-    runs, embeddings = places.results / "runs", models * contents.images * config.model.embedding * FLOAT32
+    folder, embeddings = places.results / "runs", runs * contents.images * config.model.embedding * FLOAT32
     uses += [
-        _lasting("models", runs, models * parameters * FLOAT32, runs.glob("*/model.pt")),
-        _lasting("embeddings", runs, embeddings, runs.glob("*/embeddings.h5")),
+        _lasting("models", folder, models * parameters * FLOAT32, folder.glob("*/model.pt")),
+        _lasting("embeddings", folder, embeddings, folder.glob("*/embeddings.h5")),
     ]
     if config.screen.kind == "archives":
         uses.append(_archives(_plate_of_site(config) if config.simulate else archive_bytes(files), places, at_once))
@@ -103,14 +104,8 @@ def count_parameters(config: Config) -> int:
     from cloome.model.clip import build_model
 
     channels = len(config.screen.channels)
-    network = build_model(config.model, channels, config.molecules.bits, config.train.inv_tau, False)
+    network = build_model(config.model, channels, config.molecules.bits, config.train.inv_tau, False, pretrained=False)
     return sum(values.numel() for values in network.state_dict().values())
-
-
-def count_runs(config: Config) -> int:
-    """Models that are trained: one for each split, method and seed, and the shuffled controls."""
-    runs = config.runs
-    return len(runs.splits) * len(runs.methods) * (len(runs.seeds) + runs.shuffled_control)
 
 
 def _lasting(what: str, folder: Path, end: float, paths: Iterable[Path]) -> Use:

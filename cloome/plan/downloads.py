@@ -89,6 +89,7 @@ def _tables(config: Config) -> list[str]:
         "mechanisms": screen.mechanisms is not None,
         "labels": screen.labels,
         "split": published,
+        "weights": config.model.source == "published",
     }
     return [name for name, source in TABLES.items() if needed[source.split("_")[0]]]
 

@@ -35,13 +35,12 @@ def network_rate(what: str, model: Model, height: int, width: int) -> Rate | Non
     what : str
         training or embedding.
     model : Model
-        The network; its time is that of the image encoder, so blocks and width decide.
+        The network; its time is that of the image encoder, so its name and width decide.
     height, width : int
         Of the images in pixels; the time is taken as proportional to their number.
     """
     rows = _rates(what)
-    blocks = " ".join(map(str, model.blocks))
-    rows = rows[(rows["blocks"] == blocks) & (rows["width"] == str(model.width))]
+    rows = rows[(rows["encoder"] == model.encoder) & (rows["width"] == str(model.width))]
     if rows.empty:
         return None
     row = rows.iloc[0]

@@ -66,8 +66,8 @@ def _storing(contents: Contents, plates: int, places: Places) -> Work:
 def _network(what: str, config: Config, images: float, height: int, width: int) -> Work:
     rate = network_rate(what, config.model, height, width)
     if rate is None:
-        blocks = ", ".join(map(str, config.model.blocks))
-        return Work(what, images, "images", None, f"no rate measured: blocks [{blocks}], width {config.model.width}")
+        network = f"{config.model.encoder}, width {config.model.width}"
+        return Work(what, images, "images", None, f"no rate measured: {network}")
     return Work(what, images, "images", images / rate.per_core, _basis(rate.per_core, "images", rate.machine))
 
 

@@ -19,6 +19,7 @@ from cloome.report.scorecard import by_k, controls, probing_rows, scorecard
 from cloome.report.summary import refused_by_plate, refused_by_reason, summarise
 from cloome.report.tables import TITLES, collect
 
+PAPER_SCREEN = "bray2017"  # as config/paper.yaml names it
 SMALLEST_MAP = 4  # t-SNE needs neighbours
 
 
@@ -54,10 +55,10 @@ def render(config: Config, runs: list[Run], tables: dict[int, pd.DataFrame], sou
 
 def _context(config: Config, runs: list[Run], tables: dict[int, pd.DataFrame], sources: Sources) -> dict:
     index, molecules = read_index(sources.index), read_molecules(sources.molecules)
-    is_paper = config.name == "paper" and config.simulate is None
-    trained = [run for run in runs if not run.shuffled]
-    held_out = read_held_out(trained[0], sources.splits, index, molecules) if trained else None
-    logs = {run.name: read_log(run) for run in runs}
+    is_paper = config.screen.name == PAPER_SCREEN and config.simulate is None
+    models = [run for run in runs if not run.shuffled]
+    held_out = read_held_out(models[0], sources.splits, index, molecules) if models else None
+    logs = {run.name: read_log(run) for run in runs if not run.published}
     return {
         "name": config.name,
         "screen": config.screen.name,
@@ -65,7 +66,9 @@ def _context(config: Config, runs: list[Run], tables: dict[int, pd.DataFrame], s
         "is_paper": is_paper,
         "percent": f"{100 * config.evaluate.confidence:.4g} %",
         "version": __version__,
-        "settings": yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
+        "settings": yaml.safe_dump(
+            config.model_dump(mode="json", exclude={"running"}), sort_keys=False, allow_unicode=True
+        ),
         "counts": summarise(index, molecules, sources.plates),
         "refused": refused_by_reason(sources.plates, sources.index, sources.molecules),
         "worst_plates": refused_by_plate(index, sources.plates),
@@ -75,10 +78,10 @@ def _context(config: Config, runs: list[Run], tables: dict[int, pd.DataFrame], s
         "tables": {number: by_k(tables[number]) for number in (1, 3, 4)},
         "probing": probing_rows(tables[2]),
         "paper_sources": _paper_sources(tables),
-        "replicates": by_k(collect("replicate_wells", trained)) if trained else by_k(tables[1].iloc[:0]),
+        "replicates": by_k(collect("replicate_wells", models)) if models else by_k(tables[1].iloc[:0]),
         "controls": controls(tables, runs, config.evaluate.confidence),
-        "run_names": list(logs),
-        "curves": training_curves(logs),
+        "run_names": [run.name for run in runs],
+        "curves": training_curves(logs) if logs else None,
         **_plates_context(config, index),
         **_held_out_context(config, held_out, sources.plates),
     }

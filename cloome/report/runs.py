@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from cloome.config import PUBLISHED_TABLES
 from cloome.data.evaluation import RANKING_COLUMNS
 from cloome.data.files import read_csv
 from cloome.data.train_log import LOG_COLUMNS
@@ -16,7 +17,7 @@ PROBING, PROBING_COLUMNS = "probing", ["features", "labels", "test_auc"]
 
 @dataclass(frozen=True)
 class Run:
-    """One trained model, by the name of its folder: ``{split}-{method}-seed{seed}`` with or without ``-shuffled``."""
+    """One model, by the name of its folder: ``{split}-{method}-seed{seed}`` with or without ``-shuffled``."""
 
     folder: Path
     split: str
@@ -30,6 +31,11 @@ class Run:
     @property
     def shuffled(self) -> bool:
         return self.method.endswith("-shuffled")
+
+    @property
+    def published(self) -> bool:
+        """Whether its weights are the authors', so that there is no log of their training."""
+        return self.method in PUBLISHED_TABLES
 
 
 def find_runs(folders: list[str | Path]) -> list[Run]:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
+from cloome.config import PUBLISHED_TABLES
 from cloome.report.runs import PROBING, Run, read_evaluation
 from cloome.report.tables import ACCURACY, MEAN_AUC, MEAN_RANK, SHARE_ABOVE, TITLES
 
@@ -37,6 +38,8 @@ FEATURES = {
 def scorecard(tables: dict[int, pd.DataFrame], is_paper: bool) -> list[dict]:
     """One row per headline number: top-1 over the whole test set, and the mean AUC of probing.
 
+    Published weights stand only in the tables for which they were published.
+
     Parameters
     ----------
     tables : dict of DataFrame
@@ -46,7 +49,9 @@ def scorecard(tables: dict[int, pd.DataFrame], is_paper: bool) -> list[dict]:
     """
     rows = []
     for number, table in tables.items():
+        others = [method for method, numbers in PUBLISHED_TABLES.items() if number not in numbers]
         table = table[(table["features"] == "cloome") & ~_is_control(table) & table["reproduced"].notna()]
+        table = table[~table["method"].isin(others)]
         first = (table["measure"] == ACCURACY) & (table["k"] == 1) & _is_whole(table)
         auc = (table["measure"] == MEAN_AUC) & (table["queries"] == "true")
         for cell in table[first | auc].itertuples():

@@ -5,6 +5,7 @@ from importlib import resources
 import numpy as np
 import pandas as pd
 
+from cloome.config import PUBLISHED_TABLES
 from cloome.report.runs import Run, read_evaluation
 
 BENCHMARKS = {1: "retrieval", 2: "probing", 3: "zero_shot_molecule", 4: "zero_shot_mechanism"}
@@ -16,6 +17,7 @@ TITLES = {
 }
 ACCURACY, MEAN_RANK, MEDIAN_RANK = "top-k accuracy", "mean rank", "median rank"
 MEAN_AUC, SHARE_ABOVE = "mean test AUC", "share of tasks with AUC > 0.9"
+PAPER_METHODS = ("clip", "cloob", *PUBLISHED_TABLES)
 GOOD_AUC = 0.9  # the threshold by which Hofmarcher et al. count tasks (FACTS 1.3)
 
 SETTING = ["split", "method", "features", "direction", "queries", "pool", "k"]
@@ -138,11 +140,11 @@ def _beside_paper(rows: pd.DataFrame, number: int, splits: set[str]) -> pd.DataF
     paper = paper.assign(which_pool=_which_pool(paper), number=range(len(paper)))
     on = ["split", "features", "direction", "queries", "which_pool", "k", "measure"]
     ours = rows.assign(which_pool=_which_pool(rows), k=rows["k"].astype(float))
-    # The control trained on shuffled pairs reproduces nothing of the paper.
-    control = ours["method"].astype(str).str.endswith("-shuffled")
-    matched = ours[~control].merge(paper.drop(columns=["method", "pool"]), on=on, how="left")
+    # The control trained on shuffled pairs and losses that the paper has not reproduce nothing of it.
+    reproduces = ours["method"].isin(PAPER_METHODS)
+    matched = ours[reproduces].merge(paper.drop(columns=["method", "pool"]), on=on, how="left")
     alone = paper[~paper["number"].isin(matched["number"])]
-    parts = [part for part in (matched, ours[control], alone) if len(part)]
+    parts = [part for part in (matched, ours[~reproduces], alone) if len(part)]
     table = pd.concat([part.astype({"features": object}) for part in parts], ignore_index=True) if parts else paper
     table = table.reindex(columns=COLUMNS)
     whole_numbers = ["pool", "k", "seeds"]

@@ -1,30 +1,30 @@
 """``cloome train``: train one model on one split."""
 
 import argparse
+import json
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 
 from cloome import __version__
-from cloome.config import Config
+from cloome.config import METHODS, Config
 from cloome.config_files import load_config
-from cloome.data.files import write_csv
 from cloome.data.index import read_index
 from cloome.data.molecules import Molecules, read_molecules
 from cloome.data.plates import open_plate
 from cloome.data.splits import read_split
-from cloome.data.train_log import LOG_COLUMNS
 from cloome.errors import FormatError
 from cloome.model.checkpoint import SECTIONS, save_checkpoint
 from cloome.model.clip import build_model
-from cloome.model.device import pick_device
 from cloome.model.normalisation import Normalisation, measured, paper
-from cloome.train.loop import Trainer, be_deterministic
+from cloome.train.loop import Trainer, set_up_torch
 from cloome.train.pairs import Pairs, load_pairs, shuffled
-from cloome.train.state import State, key_of
+from cloome.train.processes import Group, launch
+from cloome.train.state import State, digest, flat
+from cloome.train.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--index", required=True, metavar="PARQUET", help="index, from `cloome molecules`")
     parser.add_argument("--molecules", required=True, metavar="H5", help="molecules, from `cloome molecules`")
     parser.add_argument("--split", required=True, metavar="CSV", help="split, from `cloome split`")
-    parser.add_argument("--method", required=True, choices=["clip", "cloob"], help="InfoNCE, or Hopfield and InfoLOOB")
+    parser.add_argument("--method", required=True, choices=METHODS, help="the loss; see runs.methods")
     parser.add_argument("--seed", required=True, type=int, help="seed of the initial weights and the batches")
     parser.add_argument("--shuffled", action="store_true", help="control: shuffle pairs among the training molecules")
     parser.add_argument("--state", required=True, type=Path, metavar="DIR", help="folder for resuming a killed run")
     parser.add_argument(
-        "--out", required=True, type=Path, metavar="PT", help="model to write; train_log.csv is written beside it"
+        "--out", required=True, type=Path, metavar="PT", help="model to write; train_log.csv grows beside it"
     )
 
 
@@ -73,46 +73,68 @@ def train(
     state: str | Path,
     out: str | Path,
 ) -> None:
-    """Train one model; a run that was killed goes on after its last whole epoch.
+    """Train one model, in as many processes as `running.processes` says; a run that was killed goes on.
 
     Raises
     ------
     FormatError
         If an input cannot be read, contradicts another, or leaves fewer than two pairs to train on.
     ConfigError
-        If settings do not fit the images or the number of steps.
+        If settings do not fit the images, the number of steps, or this machine.
     CloomeError
-        If the training diverges.
+        If the training diverges, or memory runs out.
     """
-    table, parts, compounds = read_index(index), read_split(split), read_molecules(molecules)
-    pairs = load_pairs(table, parts, "train", compounds, plates, config.train.crop)
-    validation = load_pairs(table, parts, "validation", compounds, plates, config.train.crop)
+    inputs = Inputs([str(path) for path in plates], Path(index), Path(molecules), Path(split))
+    launch(_train, config.running.processes, config, inputs, method, seed, shuffle, Path(state), Path(out))
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The files that a training reads."""
+
+    plates: list[str]
+    index: Path
+    molecules: Path
+    split: Path
+
+
+def _train(
+    group: Group, config: Config, inputs: Inputs, method: str, seed: int, shuffle: bool, state: Path, out: Path
+) -> None:
+    """What each process does; the first one writes the log and the model, and removes the state."""
+    first = group.rank == 0
+    table, parts, compounds = read_index(inputs.index), read_split(inputs.split), read_molecules(inputs.molecules)
+    pairs = load_pairs(table, parts, "train", compounds, inputs.plates, config.train.crop)
+    validation = load_pairs(table, parts, "validation", compounds, inputs.plates, config.train.crop)
     if len(pairs) < 2:
-        raise FormatError(f"{split}: {len(pairs)} training images; check that index and split belong together")
+        raise FormatError(f"{inputs.split}: {len(pairs)} training images; check that index and split belong together")
     if shuffle:
         pairs = shuffled(pairs, seed)
     log.info(
         "%d training and %d validation images of %s", len(pairs), len(validation), ", ".join(pairs.fields.channels)
     )
     settings = {name: getattr(config, name).model_dump() for name in SECTIONS}
-    run = {"split": Path(split).stem, "method": method, "seed": seed, "shuffled": shuffle}
-    resume = State(state, _key(settings, run, split, plates, pairs, compounds))
+    run = {"split": inputs.split.stem, "method": method, "seed": seed, "shuffled": shuffle}
     normalise = _normalisation(config, pairs)
+    watch = Watch(out.parent if first else None, config.train.epochs, config.running.tensorboard)
 
-    be_deterministic(seed)
+    set_up_torch(seed, group.device)
     network = build_model(
         config.model,
         len(pairs.fields.channels),
         compounds.fingerprints.shape[1],
         config.train.inv_tau,
         config.train.learn_inv_tau,
+        biased=method == "siglip",
     )
-    trainer = Trainer(network, normalise, compounds.fingerprints, config.train, method, seed, pick_device())
-    trainer.run(pairs, validation, resume)
-
-    write_csv(pd.DataFrame(trainer.rows, columns=LOG_COLUMNS), Path(out).with_name("train_log.csv"))
-    save_checkpoint(out, network, normalise, pairs.fields.channels, settings, run)
-    resume.remove()
+    resume = State(state, _matters(config, settings, run, inputs, pairs, validation, compounds), speaks=first)
+    trainer = Trainer(
+        network, normalise, compounds.fingerprints, config.train, method, seed, group, config.running.readers
+    )
+    trainer.run(pairs, validation, resume, watch)
+    if first:
+        save_checkpoint(out, network, normalise, pairs.fields.channels, settings, run)
+        resume.remove()
 
 
 def _normalisation(config: Config, pairs: Pairs) -> Normalisation:
@@ -122,24 +144,32 @@ def _normalisation(config: Config, pairs: Pairs) -> Normalisation:
     return measured(pairs.statistics(), channels)
 
 
-def _key(
+def _matters(
+    config: Config,
     settings: dict[str, Any],
     run: dict[str, Any],
-    split: str | Path,
-    plates: list[str],
+    inputs: Inputs,
     pairs: Pairs,
+    validation: Pairs,
     compounds: Molecules,
-) -> str:
-    """Key of everything that changes the trained model; images enter by the exact statistics of their plates."""
+) -> dict[str, Any]:
+    """Everything that changes the trained model; images enter by the exact statistics of their plates.
+
+    Not among it: the section running, the number of processes, and where the files lie.
+    """
     statistics = []
-    for path in plates:
+    for path in inputs.plates:
         with open_plate(path) as plate:
             statistics.append([plate.name, plate.statistics.sum.tolist(), plate.statistics.sum_of_squares.tolist()])
-    versions = [__version__, str(torch.__version__)]
-    return key_of(
-        {"settings": settings, "run": run, "plates": statistics, "versions": versions},
-        Path(split).read_bytes(),
-        "\n".join(pairs.sample_key).encode(),
-        pairs.molecule.tobytes(),
-        compounds.fingerprints.tobytes(),
-    )
+    weights = config.model.encoder_weights
+    contents = {
+        "the plates": [json.dumps(statistics).encode()],
+        "the split": [inputs.split.read_bytes()],
+        "the training images": ["\n".join(pairs.sample_key).encode()],
+        "the molecules of the training images": [pairs.molecule.tobytes()],
+        "the validation images": ["\n".join(validation.sample_key).encode(), validation.molecule.tobytes()],
+        "the fingerprints": [compounds.fingerprints.tobytes()],
+        "the content of model.encoder_weights": [Path(weights).read_bytes()] if weights else [],
+    }
+    versions = {"cloome": __version__, "torch": str(torch.__version__)}
+    return {**flat({**settings, "run": run, "versions": versions}), **{n: digest(*c) for n, c in contents.items()}}

@@ -15,7 +15,10 @@ UPSTREAM_WITHOUT_DECAY = ("bn", "ln", "bias", "logit_scale")
 
 
 def make_optimiser(network: nn.Module, settings: Train) -> torch.optim.AdamW:
-    """AdamW over all trained parameters, in one group that decays and one that does not."""
+    """AdamW over all trained parameters, in one group that decays and one that does not.
+
+    On a GPU all of them are updated in one kernel (fused); make it after the network was moved there.
+    """
     trained = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
     decaying = [p for name, p in trained if decays(name, p, settings.decay)]
     others = [p for name, p in trained if not decays(name, p, settings.decay)]
@@ -24,6 +27,7 @@ def make_optimiser(network: nn.Module, settings: Train) -> torch.optim.AdamW:
         lr=settings.learning_rate,
         betas=(settings.beta1, settings.beta2),
         eps=settings.epsilon,
+        fused=True if trained[0][1].is_cuda else None,
     )
 
 
@@ -43,27 +47,40 @@ def make_schedule(settings: Train, total: int) -> Callable[[int], float]:
     Parameters
     ----------
     settings : cloome.config.Train
-        Peak, warm-up, schedule and restarts.
+        Peak, warm-up, schedule, restarts and epochs.
     total : int
-        Steps of the whole training.
+        Steps of the whole training, the same number in each epoch.
 
     Raises
     ------
     ConfigError
         If the warm-up does not end before the training.
     """
+    warmup = _warmup(settings, total)
+    cycles = settings.restarts if settings.schedule == "cosine_restarts" else 1
+
+    def learning_rate(step: int) -> float:
+        if step < warmup:
+            return settings.learning_rate * step / warmup
+        progress = (step - warmup) / (total - warmup)
+        within = 1.0 if progress >= 1.0 else cycles * progress % 1.0
+        return settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * within))
+
+    return learning_rate
+
+
+def _warmup(settings: Train, total: int) -> int:
+    """Steps of the warm-up, from train.warmup_epochs if it is given, else train.warmup."""
+    if settings.warmup_epochs is not None:
+        if settings.warmup_epochs >= settings.epochs:
+            raise ConfigError(
+                f"train.warmup_epochs is {settings.warmup_epochs:g}, but train.epochs is {settings.epochs}; "
+                f"write warmup_epochs: {settings.epochs / 10:g}, a tenth of them, or train for more epochs"
+            )
+        return min(round(settings.warmup_epochs * total / settings.epochs), total - 1)
     if settings.warmup >= total:
         raise ConfigError(
             f"train.warmup is {settings.warmup} steps, but the training has {total}; "
             f"write warmup: {total // 10}, a tenth of them, or train for more epochs"
         )
-    cycles = settings.restarts if settings.schedule == "cosine_restarts" else 1
-
-    def learning_rate(step: int) -> float:
-        if step < settings.warmup:
-            return settings.learning_rate * step / settings.warmup
-        progress = (step - settings.warmup) / (total - settings.warmup)
-        within = 1.0 if progress >= 1.0 else cycles * progress % 1.0
-        return settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * within))
-
-    return learning_rate
+    return settings.warmup

@@ -12,23 +12,29 @@ import torch
 
 log = logging.getLogger(__name__)
 
+NAMED = 3  # at most so many changes stand in the log
+
 
 class State:
-    """One state file in a folder of its own, replaced as a whole after each epoch.
+    """One state file in a folder of its own, replaced as a whole.
 
     Parameters
     ----------
     folder : path
         Folder for the file; one run uses it at a time.
-    key : str
-        `key_of` everything that changes the result; a state with another key is not used.
+    matters : dict
+        Everything that changes the result, from `flat` and `digest`: the state's key, stored in plain so that the
+        log can name what changed. A state with another one is not used.
+    speaks : bool
+        Whether `load` writes into the log; of several processes one does.
     """
 
-    def __init__(self, folder: str | Path, key: str):
+    def __init__(self, folder: str | Path, matters: dict[str, Any], speaks: bool = True):
         self.path = Path(folder) / "state.pt"
         # Always the same name, so that what a killed run left half-written is overwritten and finally removed.
         self._temporary = Path(folder) / "state.pt.tmp"
-        self._key = key
+        self._matters = matters
+        self._level = logging.WARNING if speaks else logging.DEBUG
 
     def load(self) -> dict[str, Any] | None:
         """The values last saved; None, with a line in the log, where the training has to start from the beginning."""
@@ -36,19 +42,21 @@ class State:
             return None
         try:
             values = torch.load(self.path, map_location="cpu", weights_only=True)
-            found = values["key"]
+            found = json.loads(values["matters"])
         except Exception:  # a damaged file fails in whichever part of the reader first meets the damage
-            log.warning("%s cannot be read; training starts over", self.path)
+            log.log(self._level, "%s cannot be read; training starts over", self.path)
             return None
-        if found != self._key:
-            log.warning("%s belongs to other settings or inputs; training starts over", self.path)
+        if changes := _changes(found, json.loads(self._text())):
+            log.log(
+                self._level, "%s belongs to other settings or inputs (%s); training starts over", self.path, changes
+            )
             return None
         return values
 
     def save(self, values: dict[str, Any]) -> None:
         """Replace the state; a kill at any moment leaves the old one or the new one."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save({**values, "key": self._key}, self._temporary)
+        torch.save({**values, "matters": self._text()}, self._temporary)
         os.replace(self._temporary, self.path)
 
     def remove(self) -> None:
@@ -58,10 +66,40 @@ class State:
         with suppress(OSError):
             self.path.parent.rmdir()
 
+    def _text(self) -> str:
+        return json.dumps(self._matters, sort_keys=True)
 
-def key_of(settings: dict[str, Any], *contents: bytes) -> str:
-    """SHA-256 over settings, as plain values, and the contents of inputs."""
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+
+def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one level of dotted names: ``{"train": {"batch": 64}}`` becomes ``{"train.batch": 64}``."""
+    result = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            result |= flat(value, f"{prefix}{name}.")
+        else:
+            result[prefix + name] = value
+    return result
+
+
+def digest(*contents: bytes) -> str:
+    """What stands for the contents of an input: ``sha256:`` and a hexadecimal number."""
+    total = hashlib.sha256()
     for content in contents:
-        digest.update(hashlib.sha256(content).digest())
-    return digest.hexdigest()
+        total.update(hashlib.sha256(content).digest())
+    return f"sha256:{total.hexdigest()}"
+
+
+def _changes(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """What differs, as 'train.batch was 64, is 128'; empty where nothing does."""
+    names = [name for name in {**now, **before} if before.get(name) != now.get(name)]
+    texts = [_change(name, before.get(name), now.get(name)) for name in names[:NAMED]]
+    if len(names) > NAMED:
+        texts.append(f"and {len(names) - NAMED} more")
+    return "; ".join(texts)
+
+
+def _change(name: str, before: Any, now: Any) -> str:
+    # The numbers that stand for contents would tell nobody anything.
+    if str(before).startswith("sha256:") or str(now).startswith("sha256:"):
+        return f"{name} changed"
+    return f"{name} was {json.dumps(before)}, is {json.dumps(now)}"

@@ -48,6 +48,18 @@ def test_molecules_come_back(molecules, tmp_path):
         assert json.loads(file.attrs["settings"]) == {"radius": 3}
 
 
+def test_counts_come_back_whole_and_are_not_taken_for_bits(molecules, tmp_path):
+    path = tmp_path / "molecules.h5"
+    counted = replace(molecules, fingerprints=molecules.fingerprints * np.array([[255], [7]], np.uint8), counts=True)
+    write_molecules(counted, path, {})
+    back = read_molecules(path)
+    assert back.counts
+    assert back.fingerprints.dtype == np.uint8
+    np.testing.assert_array_equal(back.fingerprints, counted.fingerprints)
+    with pytest.raises(FormatError, match="fingerprints of bits hold counts"):
+        write_molecules(replace(counted, counts=False), path, {})
+
+
 def test_embeddings_come_back(embeddings, tmp_path):
     path = tmp_path / "embeddings.h5"
     write_embeddings(embeddings, path)
@@ -80,7 +92,7 @@ def test_a_wrong_file_is_named_as_such(molecules, embeddings, tmp_path):
     with pytest.raises(FormatError, match="no such file"):
         read_molecules(path)
     write_embeddings(embeddings, path)
-    with pytest.raises(FormatError, match="holds embeddings version 2, expected molecules version 1"):
+    with pytest.raises(FormatError, match="holds embeddings version 2, expected molecules version 2"):
         read_molecules(path)
     with create_h5(path, "molecules", 99):
         pass

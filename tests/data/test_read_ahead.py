@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 
-from cloome.data.read_ahead import READERS, read_ahead
+from cloome.data.read_ahead import READERS, fill_ahead, read_ahead
 from cloome.errors import FormatError
 
 
@@ -103,3 +103,31 @@ def test_none_is_read_any_more_once_the_results_are_closed():
     threading.Timer(0.01, end.set).start()
     results.close()
     assert begun == [0, 1], "closing waits for the one that is being read, and begins no other"
+
+
+@pytest.mark.parametrize("readers", [1, 2, 3, 5])
+def test_readers_share_the_rows_of_a_part_each_row_once(readers):
+    threads = set()
+
+    def fill(whole, part, rows):
+        threads.add(threading.get_ident())
+        for row in rows:
+            assert whole[row] is None
+            whole[row] = (part, row)
+
+    sizes = [4, 1, 0, 7]
+    filled = list(fill_ahead(lambda part: [None] * sizes[part], fill, enumerate(sizes), readers))
+    assert filled == [(part, [(part, row) for row in range(size)]) for part, size in enumerate(sizes)]
+    assert threading.get_ident() not in threads
+
+
+def test_no_more_than_two_parts_are_made_ahead():
+    made = []
+
+    def make(part):
+        made.append(part)
+
+    parts = ((part, 10) for part in range(20))
+    for part, _ in fill_ahead(make, lambda *_: None, parts, readers=3):
+        assert max(made) - part <= 3, "two whole ones, and the one that readers begin as this one is done"
+    assert made == list(range(20))

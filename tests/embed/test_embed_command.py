@@ -12,8 +12,9 @@ from cloome.data.embeddings import read_embeddings
 from cloome.data.index import write_index
 from cloome.data.molecules import Molecules as MoleculeFile
 from cloome.data.molecules import write_molecules
-from cloome.data.plates import Field, write_plate
+from cloome.data.plates import Field, open_plate, write_plate
 from cloome.embed.command import embed
+from cloome.embed.processes import wanted_processes
 from cloome.errors import ConfigError, FormatError
 from cloome.model.checkpoint import load_checkpoint, save_checkpoint
 from cloome.model.clip import build_model
@@ -22,7 +23,7 @@ from cloome.model.normalisation import Normalisation
 CHANNELS = ["DNA", "ER"]
 SIZES = {"P1": (40, 72), "P2": (70, 64)}  # plates of one screen may differ
 SETTINGS = {
-    "model": Model(blocks=[1, 1, 1, 1], width=4, pool=1, hidden=8, hidden_layers=1, embedding=6),
+    "model": Model(encoder="resnet14", width=4, pool=1, hidden=8, hidden_layers=1, embedding=6),
     "images": Images(),
     "molecules": Molecules(bits=16),
     "embed": Embed(),
@@ -67,9 +68,10 @@ class SmallScreen:
         plain = {name: section.model_dump() for name, section in settings.items()}
         save_checkpoint(self.folder / "model.pt", network, normalise, channels, plain, {"split": "random"})
 
-    def run(self, **settings):
+    def run(self, processes=1, readers=4, **settings):
         screen = {"kind": "archives", "name": "small", "plates": []}
-        config = Config.model_validate({"stage": "embed", "screen": screen, "embed": settings})
+        running = {"processes": processes, "readers": readers}
+        config = Config.model_validate({"stage": "embed", "screen": screen, "embed": settings, "running": running})
         names = ("index.parquet", "molecules.h5", "model.pt", "embeddings.h5")
         plates = [str(self.folder / f"{plate}.h5") for plate in SIZES]
         embed(config, plates, *(self.folder / name for name in names))
@@ -97,6 +99,35 @@ def test_embeddings_are_what_the_network_makes_of_each_image_alone(screen, batch
         for fingerprint, embedding in zip(screen.fingerprints, found.molecule, strict=True):
             expected = network.encode_molecule(torch.from_numpy(fingerprint[None].astype(np.float32)))[0].numpy()
             np.testing.assert_allclose(embedding, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("processes", "readers"), [(1, 1), (2, 4)])
+def test_embeddings_do_not_depend_on_the_number_of_processes_and_readers(screen, processes, readers):
+    alone = screen.run(height=48, width=64)
+    several = screen.run(processes, readers, height=48, width=64)
+    assert several.sample_key.tolist() == alone.sample_key.tolist()
+    np.testing.assert_allclose(several.image, alone.image, atol=1e-5)
+    np.testing.assert_allclose(several.length, alone.length, rtol=1e-5)
+    np.testing.assert_array_equal(several.molecule, alone.molecule)
+
+
+def test_there_are_as_many_processes_as_asked_for_but_no_more_than_images():
+    assert wanted_processes(3, 10) == 3
+    assert wanted_processes(30, 10) == 10
+    assert wanted_processes(2, 0) == 1
+    assert wanted_processes(None, 10**9) == max(1, torch.cuda.device_count())
+
+
+def test_a_damaged_image_is_named_by_a_process_of_its_own_too(screen):
+    fields = [Field("A01", site, screen.images[f"P1-A01-{site}"], 1) for site in range(1, 6)]
+    write_plate(screen.folder / "P1.h5", "P1", CHANNELS, fields, "test", {}, "gzip")
+    with open_plate(screen.folder / "P1.h5") as plate:
+        place = plate.images.id.get_chunk_info(0).byte_offset
+    with open(screen.folder / "P1.h5", "r+b") as file:
+        file.seek(place)
+        file.write(b"damage" * 20)
+    with pytest.raises(FormatError, match=r"P1\.h5: an image is damaged"):
+        screen.run(processes=2)
 
 
 def test_embeddings_are_float32_of_unit_length_and_differ(screen):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cloome.config import PAPER_CHANNELS, Images, Model, Molecules, Train
+from cloome.config import Images, Model, Molecules, Train
 from cloome.errors import FormatError
 from cloome.model.checkpoint import load_checkpoint, save_checkpoint
 from cloome.model.clip import build_model
@@ -11,7 +11,7 @@ from cloome.model.normalisation import Normalisation
 
 CHANNELS = ["DNA", "ER"]
 SETTINGS = {
-    "model": Model(blocks=[1, 1, 1, 1], width=4, pool=1, hidden=8, hidden_layers=1, embedding=4).model_dump(),
+    "model": Model(encoder="resnet14", width=4, pool=1, hidden=8, hidden_layers=1, embedding=4).model_dump(),
     "images": Images(intensity="package", nuclei="DNA").model_dump(),
     "molecules": Molecules(bits=16).model_dump(),
     "train": Train(learn_inv_tau=True).model_dump(),
@@ -51,7 +51,7 @@ def test_a_model_comes_back_as_it_was(network, model):
 
 def test_a_model_file_holds_no_code(model):
     content = torch.load(model, weights_only=True)
-    assert (content["format"], content["version"]) == ("cloome", 1)
+    assert (content["format"], content["version"]) == ("cloome", 2)
 
 
 def test_equal_models_give_equal_files(network, model, tmp_path):
@@ -72,18 +72,19 @@ def test_the_digest_tells_models_apart(network, model, tmp_path):
     assert load_checkpoint(model).digest != digest
 
 
-def test_a_published_checkpoint_loads_as_it_is(tmp_path):
-    torch.manual_seed(1)
-    published = build_model(Model(), 5, 1024, inv_tau=30.0, learn_inv_tau=True)
-    weights = {f"module.{name}": tensor for name, tensor in published.state_dict().items()}
-    path = tmp_path / "cloome-retrieval-zero-shot.pt"
-    torch.save({"epoch": 70, "name": "clip", "state_dict": weights, "optimizer": {"state": {}}}, path)
-    loaded = load_checkpoint(path)
-    assert loaded.channels == PAPER_CHANNELS
-    assert loaded.mean == loaded.std == [47.1314, 40.8138, 53.7692, 46.2656, 28.7243]
-    assert loaded.settings["images"]["intensity"] == "paper"
-    assert loaded.network.inv_tau.item() == pytest.approx(30.0)
-    assert torch.equal(loaded.network.visual.conv1.weight, published.visual.conv1.weight)
+@pytest.mark.parametrize("version", [1, 3])
+def test_a_model_file_of_another_version_is_refused(model, version):
+    torch.save({**torch.load(model, weights_only=True), "version": version}, model)
+    with pytest.raises(FormatError, match=f"version {version}, expected 2; train again"):
+        load_checkpoint(model)
+
+
+def test_the_bias_of_siglip_comes_back(tmp_path):
+    biased = build_model(Model(**SETTINGS["model"]), len(CHANNELS), 16, 14.3, True, biased=True)
+    biased.logit_bias.data.fill_(-7.5)
+    run = {**RUN, "method": "siglip"}
+    save_checkpoint(tmp_path / "model.pt", biased, Normalisation([1.0, 1.0], [1.0, 1.0]), CHANNELS, SETTINGS, run)
+    assert load_checkpoint(tmp_path / "model.pt").network.logit_bias.item() == -7.5
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
@@ -119,8 +120,8 @@ def test_a_pickle_is_not_loaded(tmp_path):
         {"state_dict": {"module.conv1.weight": 3}},
         torch.zeros(3),
         [1, 2],
+        {"format": "cloome"},
         {"format": "cloome", "version": 2},
-        {"format": "cloome", "version": 1},
     ],
 )
 def test_other_content_is_refused(tmp_path, content):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from rdkit import Chem, DataStructs, rdBase
-from rdkit.Chem import AllChem
+from rdkit.Chem import AllChem, rdFingerprintGenerator
 
 from cloome.errors import FormatError
 from cloome.molecules.fingerprints import morgan
@@ -44,6 +44,30 @@ def test_only_chirality_tells_stereoisomers_apart():
     assert (morgan(pair)[0] != morgan(pair)[1]).any()
     blind = morgan(pair, chirality=False)
     np.testing.assert_array_equal(blind[0], blind[1])
+
+
+def substructures(smiles: str, bits: int) -> np.ndarray:
+    """How often each substructure occurs, counted one by one with RDKit's unfolded fingerprint."""
+    generator = rdFingerprintGenerator.GetMorganGenerator(radius=3, includeChirality=True)
+    counts = np.zeros(bits, int)
+    for substructure, count in (
+        generator.GetSparseCountFingerprint(Chem.MolFromSmiles(smiles)).GetNonzeroElements().items()
+    ):
+        counts[substructure % bits] += count
+    return counts
+
+
+@pytest.mark.parametrize("bits", [1024, 8192])
+def test_counts_say_how_often_a_substructure_occurs(bits):
+    smiles = ["CC(=O)Oc1ccccc1C(O)=O", "CCCCCCCCCCCC", "C[C@H](N)C(=O)O"]
+    fingerprints = morgan(smiles, bits=bits, counts=True)
+    assert fingerprints.dtype == np.uint8
+    np.testing.assert_array_equal(fingerprints, [substructures(one, bits) for one in smiles])
+    np.testing.assert_array_equal(fingerprints > 0, morgan(smiles, bits=bits))
+
+
+def test_counts_end_at_what_a_byte_holds():
+    assert morgan(["C" * 400], counts=True).max() == 255
 
 
 def test_radius_and_length_are_settings():

@@ -48,6 +48,13 @@ def test_fingerprint_settings_are_followed_and_written_down(screen):
         assert json.loads(file.attrs["settings"])["radius"] == 1
 
 
+def test_counts_in_place_of_bits_are_a_setting(screen):
+    _, molecules, _ = screen.build(screen.config(molecules={"bits": 8192, "counts": True}))
+    assert molecules.counts
+    smiles = molecules.table["smiles"].tolist()
+    np.testing.assert_array_equal(molecules.fingerprints, morgan(smiles, bits=8192, counts=True))
+
+
 def test_mock_wells_have_no_molecule_and_are_not_refused(screen):
     screen.write_compounds([*screen.compounds, ("DMSO", "CS(C)=O", "DMSO", "")])
     index, molecules, refused = screen.build()

@@ -10,7 +10,7 @@ from cloome.plan.disk import Disk, Use, compare, count_parameters, list_uses
 from cloome.plan.downloads import list_files
 from cloome.plan.places import Places
 
-SMALL = {"blocks": [1, 1, 1, 1], "width": 4, "pool": 1, "hidden": 16, "hidden_layers": 1, "embedding": 16}
+SMALL = {"encoder": "resnet14", "width": 4, "pool": 1, "hidden": 16, "hidden_layers": 1, "embedding": 16}
 PARAMETERS = 1_000
 ARCHIVE = 1_000_000  # of one channel, as in conftest.py
 
@@ -43,6 +43,14 @@ def test_each_run_keeps_a_model_and_an_embedding_of_each_image(configured):
     uses = uses_of(config)
     assert uses["embeddings"].end == 6 * (2 * 112) * 16 * 4
     assert uses["models"].end == 6 * PARAMETERS * 4
+
+
+def test_published_weights_are_tables_of_the_screen_and_embed_with_both(root):
+    published = uses_of(load_config([root / "config/paper.yaml", root / "config/published.yaml"]))
+    trained = uses_of(load_config([root / "config/paper.yaml"]))
+    assert published["models"].end == 0
+    assert published["embeddings"].end == pytest.approx(trained["embeddings"].end * 2 / 12)
+    assert published["tables of the screen"].end - trained["tables of the screen"].end == 352_014_131 + 352_013_623
 
 
 def test_the_papers_network_has_29_million_numbers(root):

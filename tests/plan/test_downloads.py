@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from cloome.config_files import load_config
 from cloome.errors import CloomeError
 from cloome.plan.contents import read_contents
 from cloome.plan.downloads import archive_bytes, list_files
@@ -101,3 +102,11 @@ def test_a_file_without_a_row_is_named(configured, sections, row):
 
 def test_a_simulated_screen_is_not_fetched(configured):
     assert files_of(configured(simulate={})) == []
+
+
+def test_published_weights_are_two_files_and_no_training(root):
+    config = load_config([root / "config/paper.yaml", root / "config/published.yaml"])
+    weights = [file for file in files_of(config) if file.source.startswith("weights")]
+    assert [file.outputs[0].name for file in weights] == ["published_retrieval.pt", "published_bioactivity.pt"]
+    assert [file.bytes for file in weights] == [352_014_131, 352_013_623]
+    assert not [file for file in files_of(load_config([root / "config/paper.yaml"])) if "weights" in file.source]

@@ -21,7 +21,7 @@ def work_of(config, jobs):
 
 
 SIMULATED = {"sites": 2, "height": 128, "width": 160}  # 112 drugs x 2 sites x 2 plates = 448 images
-SMALL = {"blocks": [1, 1, 1, 1], "width": 16, "pool": 2}
+SMALL = {"encoder": "resnet14", "width": 16, "pool": 2}
 
 
 @pytest.mark.parametrize(
@@ -79,10 +79,10 @@ def test_embedding_takes_fields_that_are_smaller_than_its_crop_whole(configured)
 
 
 def test_a_network_that_was_not_measured_has_no_time(configured):
-    config = configured(simulate=SIMULATED, model={"blocks": [2, 2, 2, 2], "pool": 2})
+    config = configured(simulate=SIMULATED, model={"encoder": "resnet26", "pool": 2})
     training = work_of(config, {TRAIN: 1})["training"]
     assert training.core_seconds is None
-    assert training.basis == "no rate measured: blocks [2, 2, 2, 2], width 64"
+    assert training.basis == "no rate measured: resnet26, width 64"
 
 
 def test_times_of_past_plates_go_before_the_measured_rate(configured):

@@ -16,7 +16,7 @@ from cloome.model.checkpoint import save_checkpoint
 from cloome.model.clip import build_model
 from cloome.model.normalisation import paper
 
-TINY = Model(blocks=[1, 1, 1, 1], width=4, pool=1, hidden=16, hidden_layers=1, embedding=8)
+TINY = Model(encoder="resnet14", width=4, pool=1, hidden=16, hidden_layers=1, embedding=8)
 
 
 def network(settings: Model, bits: int) -> torch.nn.Module:

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 
+from cloome.config import Molecules
 from cloome.errors import CloomeError, FormatError
 from cloome.images.intensity import to_uint8
 from cloome.molecules.fingerprints import morgan
@@ -15,6 +17,17 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 def fields(dtype, shape=(2, 3, 40, 60)) -> np.ndarray:
     return np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype=dtype)
+
+
+def test_structures_become_the_fingerprints_that_the_model_was_trained_on(checkpoint):
+    smiles = ["CCO", "CC(=O)Oc1ccccc1C(O)=O"]
+    embeddings = []
+    for counts in (False, True):
+        checkpoint.settings["molecules"] = Molecules(bits=8192, radius=2, counts=counts).model_dump()
+        embeddings.append(Cloome(checkpoint).encode_molecules(smiles))
+        fingerprints = torch.from_numpy(morgan(smiles, bits=8192, radius=2, counts=counts)).float()
+        np.testing.assert_array_equal(embeddings[-1], checkpoint.network.encode_molecule(fingerprints).numpy())
+    assert (embeddings[0] != embeddings[1]).any()
 
 
 def test_images_are_embedded_whole(model):

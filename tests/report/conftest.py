@@ -61,7 +61,14 @@ def write_evaluation(run: Path, benchmark: str, rows: list[dict]) -> None:
 
 def write_log(run: Path) -> None:
     rows = [
-        [epoch, 9 * epoch, 1e-3 / epoch, 14.3 + epoch, 4.0 / epoch, np.nan if epoch == 1 else 5.0 / epoch, 99.0, 1.5]
+        {
+            "epoch": epoch,
+            "step": 9 * epoch,
+            "learning_rate": 1e-3 / epoch,
+            "inv_tau": 14.3 + epoch,
+            "train_loss": 4.0 / epoch,
+            "validation_loss": np.nan if epoch == 1 else 5.0 / epoch,
+        }
         for epoch in (1, 2, 3)
     ]
     write_csv(pd.DataFrame(rows, columns=LOG_COLUMNS), run / "train_log.csv")

@@ -102,8 +102,37 @@ def test_page_of_a_real_screen_does_not_call_it_simulated(unchanged_screen, conf
     page = render(real, control, tables_of(screen), sources(screen))
     assert "simulated screen" not in page
     assert "The screen is not the paper's" in page
-    paper = render(real.model_copy(update={"name": "paper"}), control, tables_of(screen), sources(screen))
+    screen_of_paper = real.screen.model_copy(update={"name": "bray2017"})
+    paper = render(real.model_copy(update={"screen": screen_of_paper}), control, tables_of(screen), sources(screen))
     assert "The screen is not the paper's" not in paper
+
+
+def as_published(screen) -> None:
+    """The screen's first two runs become those of the published weights, which have no training log."""
+    names = [f"random-published_{what}-seed0" for what in ("retrieval", "bioactivity")]
+    screen.runs[:] = [run.rename(run.with_name(name)) for run, name in zip(screen.runs[:2], names, strict=True)]
+    for run in screen.runs:
+        (run / "train_log.csv").unlink()
+
+
+def test_page_of_published_weights_shows_no_training(screen, config):
+    as_published(screen)
+    page = render(config, find_runs(screen.runs), tables_of(screen), sources(screen))
+    assert "these are the published weights" in page
+    assert "Training curves" not in page
+    assert "2 runs" in page
+
+
+def test_scorecard_takes_each_table_from_the_weights_published_for_it(screen, accuracy):
+    as_published(screen)
+    for run in (0, 1):
+        tasks = [{"features": "cloome", "labels": "true", "test_auc": value} for value in (0.7, 0.8)]
+        screen.write(run, "probing", tasks)
+        screen.write(run, "zero_shot_molecule", [accuracy(0.5, direction="image_to_image", queries="all_images")])
+        screen.write(run, "zero_shot_mechanism", [accuracy(0.5, direction="image_to_image", queries="all_images")])
+    models = {(line["number"], line["model"]) for line in scorecard(tables_of(screen), is_paper=True)}
+    retrieval, bioactivity = "random split, published_retrieval", "random split, published_bioactivity"
+    assert models == {(1, retrieval), (2, bioactivity), (3, retrieval), (4, retrieval)}
 
 
 def test_page_survives_evaluations_without_rows_and_a_control_alone(screen, config):

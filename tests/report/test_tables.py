@@ -47,6 +47,24 @@ def test_the_control_and_the_baselines_get_no_value_of_the_paper(screen, accurac
     assert pd.isna(row(table, features="intensity", k=1).paper)
 
 
+def renamed(screen, number: int, name: str) -> None:
+    """Give the folder of a run another name."""
+    screen.runs[number] = screen.runs[number].rename(screen.runs[number].with_name(name))
+
+
+@pytest.mark.parametrize("method", ["siglip", "cwcl"])
+def test_a_loss_that_the_paper_has_not_gets_no_value_of_it(screen, method):
+    renamed(screen, 0, f"random-{method}-seed0")
+    table = paper_table(3, find_runs(screen.runs[:1]))
+    assert pd.isna(row(table, method=method, k=1).paper)
+    assert row(table, features="cloome", method="CLOOME", k=1).paper == 0.184
+
+
+def test_the_papers_value_stands_beside_published_weights(screen):
+    renamed(screen, 0, "random-published_retrieval-seed0")
+    assert row(paper_table(3, find_runs(screen.runs[:1])), method="published_retrieval", k=1).paper == 0.184
+
+
 def test_a_value_of_the_paper_without_a_reproduced_one_has_its_own_row(screen):
     table = paper_table(3, find_runs(screen.runs))
     other = row(table, features="gapnet", k=1)

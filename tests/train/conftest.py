@@ -13,6 +13,7 @@ from cloome.data.index import read_index, write_index
 from cloome.data.molecules import Molecules, write_molecules
 from cloome.data.plates import Field, open_plate, write_plate
 from cloome.data.splits import write_split
+from cloome.train.command import train
 
 CHANNELS = ["DNA", "ER", "AGP"]
 MOLECULES = [f"MOLECULE-{number}" for number in range(8)]
@@ -21,7 +22,7 @@ SETTINGS = {
     "images": {"nuclei": "DNA"},
     "molecules": {"bits": 32},
     "model": {
-        "blocks": [1, 1, 1, 1],
+        "encoder": "resnet14",
         "width": 4,
         "pool": 1,
         "hidden": 16,
@@ -53,14 +54,21 @@ class SmallScreen:
     def split(self) -> Path:
         return self.folder / "random.csv"
 
-    def config(self, normalisation: str = "measured", **train) -> Config:
+    def config(self, normalisation: str = "measured", running: dict | None = None, **train) -> Config:
         """The configuration of the stage, with some settings of the section train changed."""
         model, training = {**SETTINGS["model"], "normalisation": normalisation}, {**SETTINGS["train"], **train}
-        return Config.model_validate({"stage": "train", **SETTINGS, "model": model, "train": training})
+        sections = {"model": model, "train": training, "running": running or {}}
+        return Config.model_validate({"stage": "train", **SETTINGS, **sections})
 
     def inputs(self) -> dict:
         """The inputs as the stage's functions name them."""
         return {"plates": self.plates, "index": self.index, "molecules": self.molecules, "split": self.split}
+
+    def train(self, out: Path, method="cloob", seed=0, shuffle=False, state=None, **settings) -> Path:
+        """Train with some settings changed; returns the model's path."""
+        state = state or out.with_suffix(".state")
+        train(self.config(**settings), **self.inputs(), method=method, seed=seed, shuffle=shuffle, state=state, out=out)
+        return out
 
     def image(self, sample_key: str) -> np.ndarray:
         """One image, read the plain way."""
@@ -110,6 +118,27 @@ def screen(tmp_path_factory) -> SmallScreen:
 def make_screen():
     """`write_screen`, for tests that need a screen of their own."""
     return write_screen
+
+
+@pytest.fixture
+def same_weights():
+    """Whether two model files hold the same weights, bit for bit."""
+
+    def same(a: Path, b: Path) -> bool:
+        first, second = (torch.load(path, weights_only=True)["weights"] for path in (a, b))
+        return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+    return same
+
+
+@pytest.fixture
+def on_the_cpu(monkeypatch):
+    """Bit for bit the same model is a promise for the CPU; the random state of other tests stays as it was."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with torch.random.fork_rng(devices=[]):
+        yield
+    torch.use_deterministic_algorithms(False)
 
 
 @pytest.fixture(autouse=True, scope="session")

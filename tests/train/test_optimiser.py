@@ -10,7 +10,7 @@ from cloome.errors import ConfigError
 from cloome.model.clip import build_model
 from cloome.train.optimiser import make_optimiser, make_schedule
 
-TINY = Model(blocks=[1, 1, 1, 1], width=4, pool=1, hidden=8, hidden_layers=1, embedding=4)
+TINY = Model(encoder="resnet14", width=4, pool=1, hidden=8, hidden_layers=1, embedding=4)
 
 
 def names_by_decay(settings, learn_inv_tau=True):
@@ -93,3 +93,15 @@ def test_no_warm_up_starts_at_the_peak():
 def test_a_warm_up_as_long_as_the_training_is_refused(total):
     with pytest.raises(ConfigError, match=f"the training has {total}; write warmup: {total // 10}"):
         make_schedule(Train(warmup=10), total)
+
+
+def test_a_warm_up_in_epochs_takes_the_place_of_one_in_steps():
+    # 110 steps in 11 epochs: one and a half of them are 15 steps.
+    settings = Train(learning_rate=1.0, epochs=11, warmup=10_000, warmup_epochs=1.5)
+    rate, same = make_schedule(settings, total=110), make_schedule(Train(learning_rate=1.0, warmup=15), total=110)
+    assert [rate(step) for step in range(111)] == [same(step) for step in range(111)]
+
+
+def test_a_warm_up_of_all_epochs_is_refused():
+    with pytest.raises(ConfigError, match=r"train\.epochs is 4; write warmup_epochs: 0\.4"):
+        make_schedule(Train(epochs=4, warmup_epochs=4.0), total=40)

@@ -1,18 +1,13 @@
-"""The stage as a whole: what it writes, that it repeats itself, and that it survives a kill."""
+"""The stage as a whole: what it writes, that it repeats itself, which weights it keeps, and what it refuses."""
 
 import logging
-import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-import yaml
 
+from cloome.config import METHODS
 from cloome.data.molecules import read_molecules
 from cloome.data.plates import Statistics
 from cloome.data.splits import read_split, write_split
@@ -20,36 +15,14 @@ from cloome.data.train_log import LOG_COLUMNS
 from cloome.errors import CloomeError, ConfigError, FormatError
 from cloome.model.checkpoint import load_checkpoint
 from cloome.model.losses import info_nce
-from cloome.train.command import train
 from cloome.train.loop import usable_precision
+from cloome.train.state import State
 
-
-@pytest.fixture(autouse=True)
-def on_the_cpu(monkeypatch):
-    """Bit for bit the same model is a promise for the CPU; the random state of other tests stays as it was."""
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with torch.random.fork_rng(devices=[]):
-        yield
-    torch.use_deterministic_algorithms(False)
-
-
-def run(screen, out: Path, method="cloob", seed=0, shuffle=False, state=None, **settings) -> Path:
-    state = state or out.with_suffix(".state")
-    train(screen.config(**settings), **screen.inputs(), method=method, seed=seed, shuffle=shuffle, state=state, out=out)
-    return out
-
-
-def weights(path: Path) -> dict[str, torch.Tensor]:
-    return torch.load(path, weights_only=True)["weights"]
-
-
-def equal(a: Path, b: Path) -> bool:
-    first, second = weights(a), weights(b)
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+pytestmark = pytest.mark.usefixtures("on_the_cpu")
 
 
 def test_a_training_writes_a_model_and_its_log(screen, tmp_path):
-    model = load_checkpoint(run(screen, tmp_path / "model.pt"))
+    model = load_checkpoint(screen.train(tmp_path / "model.pt"))
     assert model.channels == ["DNA", "ER", "AGP"]
     assert model.run == {"split": "random", "method": "cloob", "seed": 0, "shuffled": False}
     assert model.settings["train"] == screen.config().train.model_dump()
@@ -63,36 +36,40 @@ def test_a_training_writes_a_model_and_its_log(screen, tmp_path):
     assert log["epoch"].tolist() == [1, 2, 3, 4]
     assert log["step"].tolist() == [6, 12, 18, 24]
     assert (log["inv_tau"].round(3) == 14.3).all()
-    assert log[["train_loss", "validation_loss", "images_per_second", "seconds"]].gt(-10).all().all()
+    assert log[["train_loss", "validation_loss"]].gt(-10).all().all()
+    assert log[["images_per_second", "peak_memory_mb", "seconds"]].gt(0).all().all()
+    assert log["waiting_share"].between(0, 1).all()
+    # There is one validation molecule, which nothing can be mistaken for.
+    assert (log[["top1_image_to_molecule", "top1_molecule_to_image"]] == 1).all().all()
     assert sorted(file.name for file in tmp_path.iterdir()) == ["model.pt", "train_log.csv"]
 
 
-@pytest.mark.parametrize("method", ["clip", "cloob"])
-@pytest.mark.parametrize("duplicates", ["negatives", "positives"])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("duplicates", ["negatives", "positives", "masked"])
 def test_a_small_set_can_be_learned_by_heart(screen, tmp_path, method, duplicates):
     settings = {"epochs": 12, "batch": 12, "crop": 40, "precision": "bfloat16", "duplicates": duplicates}
-    run(screen, tmp_path / "model.pt", method, **settings)
+    screen.train(tmp_path / "model.pt", method, **settings)
     losses = pd.read_csv(tmp_path / "train_log.csv")["train_loss"]
-    assert losses.iloc[-1] < 0.9 * losses.iloc[0] if method == "clip" else losses.iloc[-1] < losses.iloc[0] - 0.01
+    assert losses.iloc[-1] < losses.iloc[0] - 0.01
 
 
-def test_the_same_seed_gives_the_same_model(screen, tmp_path):
-    first = run(screen, tmp_path / "first.pt")
-    assert equal(first, run(screen, tmp_path / "again.pt"))
-    assert not equal(first, run(screen, tmp_path / "other.pt", seed=1))
-    assert not equal(first, run(screen, tmp_path / "control.pt", shuffle=True))
-    assert not equal(first, run(screen, tmp_path / "clip.pt", method="clip"))
+def test_the_same_seed_gives_the_same_model(screen, tmp_path, same_weights):
+    first = screen.train(tmp_path / "first.pt")
+    assert same_weights(first, screen.train(tmp_path / "again.pt"))
+    assert not same_weights(first, screen.train(tmp_path / "other.pt", seed=1))
+    assert not same_weights(first, screen.train(tmp_path / "control.pt", shuffle=True))
+    assert not same_weights(first, screen.train(tmp_path / "clip.pt", method="clip"))
 
 
 def test_a_learned_temperature_moves_and_stays_within_its_limits(screen, tmp_path):
-    run(screen, tmp_path / "model.pt", "clip", learn_inv_tau=True, inv_tau=99.99, learning_rate=0.1, decay="weights")
+    screen.train(tmp_path / "model.pt", "clip", learn_inv_tau=True, inv_tau=99.99, learning_rate=0.1, decay="weights")
     inv_tau = pd.read_csv(tmp_path / "train_log.csv")["inv_tau"]
     assert inv_tau.nunique() > 1
     assert inv_tau.between(1.0, 100.001).all()
 
 
 def test_the_validation_loss_is_that_of_the_model_in_use_on_centre_crops(screen, tmp_path):
-    model = load_checkpoint(run(screen, tmp_path / "model.pt", "clip", crop=40))
+    model = load_checkpoint(screen.train(tmp_path / "model.pt", "clip", crop=40))
     molecules, inchikey = read_molecules(screen.molecules), screen.inchikey()
     keys = inchikey.index[inchikey == "MOLECULE-6"]  # four images: one batch
     images = torch.from_numpy(np.stack([screen.image(key) for key in keys])[:, :, :, 4:44])
@@ -103,103 +80,99 @@ def test_the_validation_loss_is_that_of_the_model_in_use_on_centre_crops(screen,
     assert pd.read_csv(tmp_path / "train_log.csv")["validation_loss"].iloc[-1] == pytest.approx(expected, abs=1e-5)
 
 
-def test_without_validation_molecules_the_log_leaves_the_loss_empty(make_screen, tmp_path):
+@pytest.fixture
+def without_validation(make_screen, tmp_path):
     screen = make_screen(tmp_path)
     split = read_split(screen.split)
     write_split(split[split["part"] != "validation"], screen.split)
-    run(screen, tmp_path / "run" / "model.pt", epochs=1)
-    assert pd.read_csv(tmp_path / "run" / "train_log.csv")["validation_loss"].isna().all()
+    return screen
 
 
-KILLED = """
-import os, signal, sys
-from cloome.cli import main
-from cloome.train.state import State
-
-save, saved = State.save, []
-
-def save_then_die(state, values):
-    save(state, values)
-    saved.append(values["step"])
-    if len(saved) == 2:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-State.save = save_then_die
-main(sys.argv[1:])
-"""
+def test_without_validation_molecules_the_log_leaves_their_columns_empty(without_validation, tmp_path):
+    without_validation.train(tmp_path / "run" / "model.pt", epochs=1)
+    log = pd.read_csv(tmp_path / "run" / "train_log.csv")
+    assert log[["validation_loss", "top1_image_to_molecule", "top1_molecule_to_image"]].isna().all().all()
 
 
-def command(screen, folder: Path, config: Path) -> list[str]:
-    words = ["train", "--config", config, "--plates", *screen.plates, "--index", screen.index]
-    words += ["--molecules", screen.molecules, "--split", screen.split, "--method", "cloob", "--seed", "0"]
-    return [str(word) for word in [*words, "--state", folder / "state", "--out", folder / "model.pt"]]
+def test_without_validation_molecules_no_epoch_is_the_best(without_validation, tmp_path):
+    with pytest.raises(ConfigError, match="no validation part; give it one, or write keep: last"):
+        without_validation.train(tmp_path / "run" / "model.pt", keep="best")
 
 
-def test_a_killed_training_goes_on_to_the_same_model(screen, tmp_path, root, caplog):
-    caplog.set_level(logging.INFO)
-    config, folder = tmp_path / "config.yaml", tmp_path / "killed"
-    config.write_text(yaml.safe_dump(screen.config(learn_inv_tau=True).model_dump()))
-    # One thread there as here, and no GPU: the order of additions is part of the result.
-    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    words = [sys.executable, "-c", KILLED, *command(screen, folder, config)]
-    assert subprocess.run(words, env=environment, capture_output=True, timeout=300).returncode == -signal.SIGKILL
-    assert [file.name for file in folder.rglob("*.*")] == ["state.pt"]
-    (folder / "state" / "state.pt.tmp").write_bytes(b"half written by a later kill")
-
-    killed = run(screen, folder / "model.pt", state=folder / "state", learn_inv_tau=True)
-    assert "going on after epoch 2" in caplog.text
-    straight = run(screen, tmp_path / "straight" / "model.pt", learn_inv_tau=True)
-    assert killed.read_bytes() == straight.read_bytes()
-    results = ["epoch", "step", "learning_rate", "inv_tau", "train_loss", "validation_loss"]
-    logs = [pd.read_csv(model.with_name("train_log.csv"))[results] for model in (straight, killed)]
-    pd.testing.assert_frame_equal(*logs)
-    assert sorted(file.name for file in folder.iterdir()) == ["model.pt", "train_log.csv"]
+@pytest.fixture
+def validated_on_three(make_screen, tmp_path):
+    """A screen whose validation part has three molecules, so that there is something to be mistaken for."""
+    screen = make_screen(tmp_path)
+    split = read_split(screen.split)
+    split.loc[split["inchikey"].isin(["MOLECULE-4", "MOLECULE-5"]), "part"] = "validation"
+    write_split(split, screen.split)
+    return screen
 
 
-def interrupted(screen, folder: Path, monkeypatch) -> Path:
-    """Stop a training just before it writes its model; its state stays behind."""
+def log_of(model) -> pd.DataFrame:
+    return pd.read_csv(model.with_name("train_log.csv")).set_index("epoch")
 
-    def stop(*_):
-        raise KeyboardInterrupt
+
+@pytest.mark.parametrize("criterion", ["loss", "retrieval"])
+def test_the_best_epoch_is_the_model(validated_on_three, tmp_path, monkeypatch, criterion):
+    settings = {"epochs": 6, "learning_rate": 0.05, "warmup": 0}
+    best = validated_on_three.train(tmp_path / "best" / "model.pt", keep="best", criterion=criterion, **settings)
+    log = log_of(best)
+    top1 = log["top1_image_to_molecule"] + log["top1_molecule_to_image"]
+    epoch = int(log["validation_loss"].idxmin() if criterion == "loss" else top1.idxmax())  # the first of equal ones
+    assert epoch < 6, "the last epoch is the best: nothing is tested"
+    kept = weights_after_each_epoch(monkeypatch, lambda: validated_on_three.train(tmp_path / "last.pt", **settings))
+    weights = torch.load(best, weights_only=True)["weights"]
+    assert all(torch.equal(weights[name], kept[epoch - 1][name]) for name in weights)
+
+
+def weights_after_each_epoch(monkeypatch, training) -> list[dict[str, torch.Tensor]]:
+    """What a training saves to go on from."""
+    kept, save = [], State.save
+
+    def note(state, values):
+        kept.append({name: value.clone() for name, value in values["network"].items()})
+        save(state, values)
 
     with monkeypatch.context() as patched:
-        patched.setattr("cloome.train.command.save_checkpoint", stop)
-        with pytest.raises(KeyboardInterrupt):
-            run(screen, folder / "model.pt", state=folder / "state")
-    return folder / "state"
+        patched.setattr(State, "save", note)
+        training()
+    return kept
 
 
-def test_a_training_killed_after_its_last_epoch_only_writes_its_model(screen, tmp_path, monkeypatch, caplog):
+def test_patience_ends_a_training_that_gets_no_better(validated_on_three, tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    state = interrupted(screen, tmp_path, monkeypatch)
-    caplog.clear()
-    model = run(screen, tmp_path / "model.pt", state=state)
-    assert "epoch 4 of 4" not in caplog.text
-    assert equal(model, run(screen, tmp_path / "straight.pt"))
+    settings = {"epochs": 40, "learning_rate": 0.05, "warmup": 0, "keep": "best", "criterion": "loss", "patience": 2}
+    log = log_of(validated_on_three.train(tmp_path / "run" / "model.pt", **settings))
+    assert log["validation_loss"].idxmin() == len(log) - 2 < 38
+    assert f"the model is that of epoch {len(log) - 2}" in caplog.text
 
 
-@pytest.mark.parametrize("change", [{"learning_rate": 0.02}, {"epochs": 5}, {"seed": 1}, {"shuffle": True}])
-def test_a_state_of_other_settings_is_not_used(screen, tmp_path, monkeypatch, caplog, change):
-    state = interrupted(screen, tmp_path, monkeypatch)
-    model = run(screen, tmp_path / "model.pt", state=state, **change)
-    assert "belongs to other settings or inputs" in caplog.text
-    assert equal(model, run(screen, tmp_path / "fresh.pt", **change))
+def test_the_moving_average_is_validated_and_is_the_model(validated_on_three, tmp_path, same_weights):
+    plain = validated_on_three.train(tmp_path / "plain" / "model.pt")
+    average = validated_on_three.train(tmp_path / "average" / "model.pt", ema=0.9)
+    assert not same_weights(plain, average)
+    # The average watches: what is learned stays the same, what is validated does not.
+    assert (log_of(plain)["train_loss"] == log_of(average)["train_loss"]).all()
+    assert (log_of(plain)["validation_loss"] != log_of(average)["validation_loss"]).all()
 
 
-def test_a_state_of_other_images_is_not_used(screen, make_screen, tmp_path, monkeypatch, caplog):
-    state = interrupted(screen, tmp_path, monkeypatch)
-    (tmp_path / "other").mkdir()
-    run(make_screen(tmp_path / "other", seed=9), tmp_path / "model.pt", state=state)
-    assert "belongs to other settings or inputs" in caplog.text
+def test_gradients_are_clipped_to_a_length(screen, tmp_path, monkeypatch):
+    lengths = []
+    step = torch.optim.AdamW.step
 
+    def noted(optimiser, *arguments):
+        gradients = [p.grad for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
+        lengths.append(float(torch.stack([g.square().sum() for g in gradients]).sum().sqrt()))
+        return step(optimiser, *arguments)
 
-@pytest.mark.parametrize("share", [0.0, 0.5])
-def test_a_damaged_state_is_not_used(screen, tmp_path, monkeypatch, caplog, share):
-    state = interrupted(screen, tmp_path, monkeypatch) / "state.pt"
-    state.write_bytes(state.read_bytes()[: int(share * state.stat().st_size)])
-    model = run(screen, tmp_path / "model.pt", state=state.parent)
-    assert "cannot be read; training starts over" in caplog.text
-    assert equal(model, run(screen, tmp_path / "fresh.pt"))
+    monkeypatch.setattr(torch.optim.AdamW, "step", noted)
+    screen.train(tmp_path / "free.pt", epochs=1)
+    free = list(lengths)
+    lengths.clear()
+    screen.train(tmp_path / "clipped.pt", epochs=1, gradient_clip=0.01)
+    assert min(free) > 0.01
+    assert max(lengths) < 0.0101
 
 
 def test_float16_falls_back_to_float32_without_a_gpu(caplog):
@@ -216,19 +189,36 @@ def test_bfloat16_is_used_where_the_processor_has_it(monkeypatch, capability, pr
     assert usable_precision("bfloat16", torch.device("cuda")) is torch.bfloat16
 
 
-def test_a_diverged_training_is_an_error_and_leaves_no_model(screen, tmp_path):
-    with pytest.raises(CloomeError, match=r"smaller train\.learning_rate"):
-        run(screen, tmp_path / "model.pt", learning_rate=1e30)
+def test_a_diverged_training_names_the_batch_and_leaves_no_model(screen, tmp_path):
+    with pytest.raises(CloomeError, match=r"in epoch 1, batch \d \(images P\d-A0\d-\d, .*smaller train\.learning_rate"):
+        screen.train(tmp_path / "model.pt", learning_rate=1e30)
     assert not (tmp_path / "model.pt").exists()
 
 
 def test_the_papers_normalisation_needs_the_papers_channels(screen, tmp_path):
     with pytest.raises(ConfigError, match="write normalisation: measured"):
-        run(screen, tmp_path / "model.pt", normalisation="paper")
+        screen.train(tmp_path / "model.pt", normalisation="paper")
 
 
 def test_a_split_of_another_screen_is_named(make_screen, tmp_path):
     screen = make_screen(tmp_path)
     write_split(pd.DataFrame({"inchikey": ["X", "Y"], "part": ["train", "test"]}), screen.split)
     with pytest.raises(FormatError, match="0 training images"):
-        run(screen, tmp_path / "model.pt")
+        screen.train(tmp_path / "model.pt")
+
+
+def test_two_processes_train_the_model_of_one(validated_on_three, tmp_path):
+    # Small steps and a large epsilon: rounding, which the processes do in another order, is not blown up by AdamW.
+    settings = {"epochs": 2, "learning_rate": 1e-3, "epsilon": 0.01, "gather": "with_gradient", "sync_batchnorm": True}
+    settings |= {"learn_inv_tau": True, "gradient_clip": 1.0, "ema": 0.9, "keep": "best", "patience": 2}
+    one, two = (
+        validated_on_three.train(tmp_path / str(number) / "model.pt", running={"processes": number}, **settings)
+        for number in (1, 2)
+    )
+    first, second = (torch.load(path, weights_only=True)["weights"] for path in (one, two))
+    for name, weight in first.items():
+        torch.testing.assert_close(second[name], weight, rtol=1e-3, atol=1e-5, msg=name)
+    columns = ["epoch", "step", "learning_rate", "inv_tau", "train_loss", "validation_loss"]
+    logs = [pd.read_csv(path.with_name("train_log.csv"))[columns] for path in (one, two)]
+    pd.testing.assert_frame_equal(*logs, rtol=1e-4)
+    assert sorted(file.name for file in two.parent.iterdir()) == ["model.pt", "train_log.csv"]

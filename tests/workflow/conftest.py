@@ -5,12 +5,13 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 CLONED = ("Snakefile", "README.md", "cloome", "config", "envs", "profiles", "tests", "workflow")
+TINY = ("tests/workflow/tiny.yaml",)
 
 
 class Clone:
@@ -25,12 +26,12 @@ class Clone:
             else:
                 shutil.copy(root / name, folder / name)
 
-    def start(self, *words: str) -> subprocess.Popen:
-        """Start Snakemake on tests/workflow/tiny.yaml, in a process group of its own."""
+    def start(self, *words: str, configs: Sequence[str] = TINY) -> subprocess.Popen:
+        """Start Snakemake on tests/workflow/tiny.yaml or other configurations, in a process group of its own."""
         # The coverage of pytest's own process must not reach into the jobs.
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "COV"))}
         return subprocess.Popen(
-            [sys.executable, "-m", "snakemake", "--cores", "2", *words, "--configfile", "tests/workflow/tiny.yaml"],
+            [sys.executable, "-m", "snakemake", "--cores", "2", *words, "--configfile", *configs],
             cwd=self.folder,
             env=environment,
             stdout=subprocess.PIPE,
@@ -39,9 +40,9 @@ class Clone:
             start_new_session=True,
         )
 
-    def run(self, *words: str) -> str:
+    def run(self, *words: str, configs: Sequence[str] = TINY) -> str:
         """Run Snakemake to its end; its output, or a failed test that shows it."""
-        process = self.start(*words)
+        process = self.start(*words, configs=configs)
         output, _ = process.communicate(timeout=900)
         assert process.returncode == 0, output[-8000:]
         return output

@@ -25,6 +25,23 @@ def test_the_paper_is_planned_whole(root):
     assert jobs["train_run"] == jobs["embed"] == jobs["evaluate"] == 12
 
 
+def test_published_weights_are_fetched_and_nothing_is_trained(root):
+    done = dry_run(root, "--configfile", "config/paper.yaml", "config/published.yaml")
+    assert done.returncode == 0, done.stderr
+    jobs = counts(done.stdout + done.stderr)
+    assert "train_run" not in jobs
+    assert jobs["embed"] == jobs["evaluate"] == 2
+    assert jobs["download_table"] == 9  # compounds, mechanisms, 3 of the labels, 2 of the split, 2 weights
+
+
+def test_every_loss_is_a_run(root, tmp_path):
+    more = tmp_path / "more.yaml"
+    more.write_text("runs: {methods: [clip, cloob, siglip, cwcl], shuffled_control: false}\n")
+    configs = [str(root / "config/config.yaml"), str(root / "config/better.yaml"), str(more)]
+    done = dry_run(root, "--directory", str(tmp_path), "--configfile", *configs)
+    assert counts(done.stdout + done.stderr)["train_run"] == 4, done.stderr
+
+
 def test_the_demo_and_its_three_seeds_are_planned(root, tmp_path):
     # --directory: a checkout in which the demo has run has nothing left to plan.
     one = dry_run(root, "--directory", str(tmp_path), "--configfile", str(root / "config/config.yaml"))

@@ -44,8 +44,17 @@ def test_an_edit_redoes_what_depends_on_it(finished, edited, redone):
     assert planned_after(finished, edited, lambda text: text + "\n") == redone
 
 
-def test_another_setting_redoes_its_stage_and_what_follows(finished):
+@pytest.mark.parametrize(
+    ("before", "after", "redone"),
+    [
+        ("resamples: 20", "resamples: 21", FROM_EVALUATE),
+        ("crop: 32,", "crop: 32, gradient_clip: 1.0,", {"train_run", "embed", *FROM_EVALUATE}),
+        ("name: tiny", "name: tiny\nrunning: {processes: 1, readers: 2}", set()),
+    ],
+)
+def test_another_setting_redoes_its_stage_and_what_follows(finished, before, after, redone):
     def edit(text):
-        return text.replace("resamples: 20", "resamples: 21")
+        assert before in text
+        return text.replace(before, after)
 
-    assert planned_after(finished, "tests/workflow/tiny.yaml", edit) == FROM_EVALUATE
+    assert planned_after(finished, "tests/workflow/tiny.yaml", edit) == redone

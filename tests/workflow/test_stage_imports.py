@@ -10,7 +10,16 @@ import yaml
 from cloome.cli import COMMANDS
 
 # Settings reach a stage as values, which Snakemake tracks; the rest cannot change a result.
-LEFT_OUT = {"cloome", "cloome.config", "cloome.config_files", "cloome.cli", "cloome.errors"}
+LEFT_OUT = {
+    "cloome",
+    "cloome.cli",
+    "cloome.config",
+    "cloome.config_base",
+    "cloome.config_files",
+    "cloome.config_screen",
+    "cloome.config_training",
+    "cloome.errors",
+}
 ENTRY_POINTS = {
     "simulate": ["simulate"],
     "images": ["listing", "images"],
@@ -89,6 +98,8 @@ CONDA_NAMES |= {"torch": "pytorch", "yaml": "pyyaml"}
 PYPI_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "py-opencv": "opencv-python-headless"}
 # Comes with requests, which is there for it.
 WITH_OTHERS = {"urllib3"}
+# For encoders of timm, by one's own choice.
+OPTIONAL = {"timm", "safetensors"}
 
 
 def environment(root, stage: str) -> dict[str, str]:
@@ -102,7 +113,7 @@ def test_an_environment_holds_what_its_stage_imports(root, stage):
     # Not the package itself: it loads `Cloome`, and with it PyTorch, on first use only.
     modules = closure(root, ["cloome.cli", *entries], left_out={"cloome"})
     packages = {name.split(".")[0] for module in modules for name in all_imports_of(root, module)}
-    third_party = packages - sys.stdlib_module_names - {"cloome"} - WITH_OTHERS
+    third_party = packages - sys.stdlib_module_names - {"cloome"} - WITH_OTHERS - OPTIONAL
     assert {CONDA_NAMES.get(name, name) for name in third_party} <= set(environment(root, stage))
 
 

@@ -11,7 +11,8 @@ from snakemake.settings.types import DeploymentMethod
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
-from cloome.config_files import check_config, screen_id, settings_text, store_id
+from cloome.config import METHODS, PUBLISHED_TABLES
+from cloome.config_files import check_config, running_text, screen_id, settings_text, store_id
 from cloome.data.files import read_csv
 from cloome.data.sources import TABLES, read_sources
 from cloome.data.wells import plate_names, read_load_data, read_npz_index
@@ -49,22 +50,12 @@ LABELLED = f"{STORE}/labelled.csv"
 REFUSED = [f"{STORE}/{plate}.refused.csv" for plate in PLATE_NAMES]
 
 
-def run_names():
-    """Names of all runs: split, method, seed; the shuffled control has its own."""
-    runs, names = EXPERIMENT.runs, []
-    for split in runs.splits:
-        for method in runs.methods:
-            names += [f"{split}-{method}-seed{seed}" for seed in runs.seeds]
-            if runs.shuffled_control:
-                names.append(f"{split}-{method}-seed{runs.seeds[0]}-shuffled")
-    return names
-
-
-RUNS = run_names()
+RUNS = EXPERIMENT.run_names()
+PUBLISHED = EXPERIMENT.model.source == "published"
 
 
 wildcard_constraints:
-    run="[A-Za-z0-9_]+-(clip|cloob)-seed[0-9]+(-shuffled)?",
+    run=f"[A-Za-z0-9_]+-({'|'.join([*METHODS, *PUBLISHED_TABLES])})-seed[0-9]+(-shuffled)?",
     plate="[^/]+",
     channel="[A-Za-z0-9_]+",
     split="[A-Za-z0-9_]+",
@@ -116,6 +107,7 @@ CODE = {
         "model/losses.py",
         "model/molecule_encoder.py",
         "model/normalisation.py",
+        "model/timm_encoder.py",
     ],
     "embed": [
         "embed",
@@ -134,6 +126,7 @@ CODE = {
         "model/images.py",
         "model/molecule_encoder.py",
         "model/normalisation.py",
+        "model/timm_encoder.py",
     ],
     "evaluate": [
         "evaluate",
@@ -174,6 +167,11 @@ def code(stage):
 def settings(stage, split=None):
     """The settings that a stage depends on, as YAML: a change of another stage's settings redoes nothing here."""
     return settings_text(EXPERIMENT, stage, split)
+
+
+# How training and embedding run on a machine: a resource of their rules, as Snakemake redoes a job whose parameters
+# change, but not one whose resources do.
+RUNNING = running_text(EXPERIMENT)
 
 
 # What each item was when it was first fetched; not an output, as it has to outlive the item.
@@ -321,6 +319,13 @@ def run_options(wildcards):
     name, _, seed = wildcards.run.rpartition("-seed")
     number, _, control = seed.partition("-")
     return ["--method", name.rsplit("-", 1)[1], "--seed", number, *(["--shuffled"] if control else [])]
+
+
+def run_model(wildcards):
+    """The model of a run: trained, or one of the published files."""
+    name, _, _ = wildcards.run.rpartition("-seed")
+    trained = f"{RESULTS}/runs/{wildcards.run}/model.pt"
+    return f"{RESOURCES}/weights/{name.rsplit('-', 1)[1]}.pt" if PUBLISHED else trained
 
 
 def label_files():

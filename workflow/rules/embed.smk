@@ -6,7 +6,7 @@ rule embed:
         plates=PLATES,
         index=rules.molecules.output.index,
         molecules=rules.molecules.output.molecules,
-        model=rules.train_run.output.model,
+        model=run_model,
         code=code("embed"),
     output:
         f"{RESULTS}/runs/{{run}}/embeddings.h5",
@@ -19,10 +19,11 @@ rule embed:
     threads: 8
     resources:
         gpu=1,
+        running=RUNNING,
     params:
         settings=settings("embed"),
     message:
         "Embedding images and molecules with {wildcards.run}"
     shell:
-        "python -m cloome embed --config <(echo {params.settings:q}) --plates {input.plates:q} --index {input.index:q}"
+        "python -m cloome embed --config <(echo {params.settings:q}) <(echo {resources.running:q}) --plates {input.plates:q} --index {input.index:q}"
         " --molecules {input.molecules:q} --model {input.model:q} --out {output:q} 2> {log:q}"

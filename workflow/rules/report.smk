@@ -34,7 +34,7 @@ rule page:
     input:
         evaluations=EVALUATIONS,
         embeddings=expand(f"{RESULTS}/runs/{{run}}/embeddings.h5", run=RUNS),
-        training=expand(f"{RESULTS}/runs/{{run}}/train_log.csv", run=RUNS),
+        training=[] if PUBLISHED else expand(f"{RESULTS}/runs/{{run}}/train_log.csv", run=RUNS),
         tables=expand(f"{RESULTS}/report/table_{{number}}.csv", number=[1, 2, 3, 4]),
         splits=expand(f"{RESULTS}/splits/{{split}}.csv", split=EXPERIMENT.runs.splits),
         index=rules.molecules.output.index,

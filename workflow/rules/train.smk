@@ -20,6 +20,7 @@ rule train_run:
     threads: 8
     resources:
         gpu=1,
+        running=RUNNING,
     params:
         settings=settings("train"),
         options=run_options,
@@ -27,6 +28,6 @@ rule train_run:
     message:
         "Training {wildcards.run}"
     shell:
-        "python -m cloome train --config <(echo {params.settings:q}) --plates {input.plates:q} --index {input.index:q}"
+        "python -m cloome train --config <(echo {params.settings:q}) <(echo {resources.running:q}) --plates {input.plates:q} --index {input.index:q}"
         " --molecules {input.molecules:q} --split {input.split:q} {params.options:q} --state {params.state:q}"
         " --out {output.model:q} 2> {log:q}"
