@@ -1,6 +1,7 @@
 """What decays, and the learning rate of each step."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -38,6 +39,8 @@ def test_upstream_decays_by_name():
         "transformer.layers.0.1.bias",
         "visual.fc.bias",
     } <= groups[0.0]
+    every = groups[0.2] | groups[0.0]
+    assert groups[0.0] == {name for name in every if re.search("bn|ln|bias", name)}, "exactly these and no others"
 
 
 def test_weights_decay_by_dimension():
