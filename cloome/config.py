@@ -233,7 +233,7 @@ class Config(Section):
     runs: Runs = Field(Runs(), description="The grid of models.")
     model: Model = Field(Model(), description="The encoders.")
     train: Train = Field(Train(), description="Training.")
-    running: Running = Field(Running(), description="How training runs; nothing here changes a result.")
+    running: Running = Field(Running(), description="How training and embedding run; nothing here changes a result.")
     embed: Embed = Field(Embed(), description="Embedding export.")
     evaluate: Evaluate = Field(Evaluate(), description="Evaluation.")
 

@@ -117,12 +117,13 @@ class Train(Section):
 
 
 class Running(Section):
-    """How training runs on this machine; a change of it redoes nothing."""
+    """How training and embedding run on this machine; a change of it redoes nothing."""
 
     processes: Count | None = Field(
-        None, description="Training processes on this machine, one per GPU; null: as many as GPUs are visible."
+        None,
+        description="Processes that train or embed on this machine, one per GPU; null: as many as GPUs are visible.",
     )
-    readers: Count = Field(4, description="Threads that read images for each training process.")
+    readers: Count = Field(4, description="Threads that read images for each of these.")
     tensorboard: bool = Field(
-        False, description="Write TensorBoard files beside the log; needs the package tensorboard."
+        False, description="Write TensorBoard files beside the training log; needs the package tensorboard."
     )
