@@ -75,6 +75,7 @@ def _of(table: pd.DataFrame, direction: str) -> pd.DataFrame:
 
 
 def main() -> None:
+    """Run all screens and settings, print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--seeds", type=int, default=3, metavar="N", help="at least 2 for a spread; default %(default)s"

@@ -112,17 +112,14 @@ def _scale(channel: np.ndarray, threshold: int, scale: float, out: np.ndarray) -
     factor = scale / threshold
     # Beyond this value the product is 255 or more, and clipped.
     products = _VALUES[: min(GREY_VALUES, int(255 / factor) + 2)] * factor
-    levels = _truncated(products)
     # OpenCV rounds, which truncates once a half is subtracted. Products are multiples of 1 / threshold; half a step
     # more keeps whole ones off the edge. None may come so near to it that single precision could take it across.
     half_step = 0.5 / threshold
-    if all(np.array_equal(_truncated(products + (half_step + e)), levels) for e in (-SINGLE_ERROR, SINGLE_ERROR)):
+    above = float((products - np.floor(products)).max())
+    if half_step > SINGLE_ERROR and above + half_step + SINGLE_ERROR < 1:
         cv2.convertScaleAbs(channel, dst=out, alpha=factor, beta=half_step - 0.5)
         return
+    levels = np.minimum(products, 255).astype(np.uint8)
     table = np.full(GREY_VALUES, 255, np.uint8)
     table[: len(levels)] = levels
     cv2.LUT(channel, table, dst=out)
-
-
-def _truncated(products: np.ndarray) -> np.ndarray:
-    return np.minimum(products, 255).astype(np.uint8)

@@ -141,9 +141,8 @@ def _is_of_rgb(found: torch.Size, expected: torch.Size) -> bool:
 def _timm() -> ModuleType:
     try:
         import timm
-    except (
-        Exception
-    ) as error:  # torchvision, which timm imports, fails in many ways where it was built for another torch
+    # torchvision, which timm imports, fails in many ways where it was built for another torch.
+    except Exception as error:
         raise CloomeError(
             f"model.encoder needs the library timm, which cannot be loaded ({type(error).__name__}: {error}); install "
             f"it with `pip install 'cloome[timm]'`, and with it a torchvision that fits this torch {torch.__version__} "

@@ -2,7 +2,9 @@
 
 import io
 import resource
+import shutil
 import signal
+import tarfile
 import uuid
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -18,10 +20,12 @@ from cloome.config import PAPER_CHANNELS, Config
 from cloome.data.plates import open_plate
 from cloome.data.refused import read_refused
 from cloome.images.command import Inputs, store_plate
+from cloome.images.npz_listing import write_listing
 
 PLATE = "24278"
 SIZE = (40, 50)
 FIELDS = {f"{PLATE}-A{well:02d}-{site}" for well in (1, 2) for site in (1, 2)}  # of treated wells
+NPZ_PLATE, NPZ_SHAPE = "24277", (30, 40, 5)
 NUMBERS = {"Hoechst": 1, "ERSyto": 2, "ERSytoBleed": 3, "Ph_golgi": 4, "Mito": 5}
 
 
@@ -169,3 +173,84 @@ def archived(tmp_path) -> ArchivedPlate:
     folder = tmp_path / "plate"
     folder.mkdir()
     return ArchivedPlate(folder)
+
+
+class NpzScreen:
+    """Plate 24277: wells A03 and A04 (treated), two sites each, and A05 (mock); the bytes of its files by name."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.listing, self.out = folder, folder / "listing", folder / f"{NPZ_PLATE}.h5"
+        self.tar, self.npz = folder / "dataset00.tar", folder / "npz"
+        self.images, self.wells = [str(self.tar)], "treated"
+        rng = np.random.default_rng(0)
+        self.rows = [self.row("A03", 1), self.row("A03", 2), self.row("A04", 1, "BRD-2"), self.row("A04", 2, "BRD-2")]
+        self.rows.append(self.row("A05", 1, compound=""))
+        self.samples = {row["SAMPLE_KEY"]: rng.integers(1, 256, NPZ_SHAPE, dtype=np.uint8) for row in self.rows}
+        self.files = {f"{key}.npz": self.packed(sample) for key, sample in self.samples.items()}
+
+    @staticmethod
+    def row(well: str, site: int, compound: str = "BRD-1", plate: str = NPZ_PLATE) -> dict:
+        names = {"SAMPLE_KEY": f"{plate}-{well}-{site}", "BROAD_ID": compound, "PLATE_ID": int(plate)}
+        return names | {"WELL_POSITION": well, "SITE": site, "SMILES": "CCO", "CPD_NAME": compound}
+
+    @staticmethod
+    def packed(sample: np.ndarray, name: str = "sample", save=np.savez_compressed, **more) -> bytes:
+        buffer = io.BytesIO()
+        save(buffer, **{name: sample}, **more)
+        return buffer.getvalue()
+
+    @staticmethod
+    def add(tar: tarfile.TarFile, name: str, content: bytes = b"", **attributes) -> None:
+        """Add a member to a tar file; `attributes` say what is odd about it."""
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        for attribute, value in attributes.items():
+            setattr(member, attribute, value)
+        tar.addfile(member, io.BytesIO(content))
+
+    def write(self) -> None:
+        """Write the index and all files into one tar."""
+        self.write_index(self.rows)
+        with tarfile.open(self.tar, "w") as tar:
+            for name, content in self.files.items():
+                self.add(tar, name, content)
+
+    def write_index(self, rows: list[dict], name: str = "index.csv") -> None:
+        pd.DataFrame(rows).to_csv(self.folder / name, index=False)
+
+    def write_folder(self) -> None:
+        """Write the index and all files into a folder."""
+        self.write_index(self.rows)
+        self.images = [str(self.npz)]
+        for name, content in self.files.items():
+            path = self.npz / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+
+    def config(self, index: tuple[str, ...] = ("index.csv",), **images) -> Config:
+        screen = {"kind": "npz", "name": "s", "images": self.images}
+        screen["index"] = [str(self.folder / name) for name in index]
+        return Config.model_validate({"screen": screen, "images": {"intensity": "none", "wells": self.wells, **images}})
+
+    def list(self) -> dict[str, str]:
+        """Make the listing; what is named as no field, as reason by item."""
+        shutil.rmtree(self.listing, ignore_errors=True)
+        _, refused = write_listing(self.images, self.listing)
+        return dict(refused)
+
+    def store(self, threads: int = 1, **images) -> dict[str, str]:
+        """Make the plate store; what was refused, as reason by item."""
+        store_plate(self.config(**images), NPZ_PLATE, Inputs(self.listing), self.out, threads)
+        table = read_refused(self.out.with_suffix(".refused.csv"))
+        return dict(zip(table["item"], table["reason"], strict=True))
+
+    def stored(self) -> dict[str, np.ndarray]:
+        """Images by sample key, (H, W, C)."""
+        with open_plate(self.out) as plate:
+            assert plate.channels == PAPER_CHANNELS
+            return dict(zip(plate.fields()["sample_key"], np.moveaxis(plate.images[()], 1, -1), strict=True))
+
+
+@pytest.fixture
+def npz(tmp_path) -> NpzScreen:
+    return NpzScreen(tmp_path)

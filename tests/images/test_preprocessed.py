@@ -3,23 +3,20 @@
 import io
 import os
 import re
-import shutil
 import tarfile
 import zipfile
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import yaml
 
 from cloome.cli import main
-from cloome.config import PAPER_CHANNELS, Config
+from cloome.config import Config
 from cloome.data.plates import open_plate
 from cloome.data.refused import read_refused
-from cloome.errors import CloomeError, FormatError
+from cloome.errors import FormatError
 from cloome.images.command import Inputs, store_plate
-from cloome.images.npz_listing import write_listing
 
 SHAPE = (30, 40, 5)
 PLATE = "24277"
@@ -33,90 +30,6 @@ class Arrow:
 
     def __reduce__(self):
         return open, (str(self.target), "w")
-
-
-class NpzScreen:
-    """Plate 24277: wells A03 and A04 (treated), two sites each, and A05 (mock); the bytes of its files by name."""
-
-    def __init__(self, folder: Path):
-        self.folder, self.listing, self.out = folder, folder / "listing", folder / f"{PLATE}.h5"
-        self.tar, self.npz = folder / "dataset00.tar", folder / "npz"
-        self.images, self.wells = [str(self.tar)], "treated"
-        rng = np.random.default_rng(0)
-        self.rows = [self.row("A03", 1), self.row("A03", 2), self.row("A04", 1, "BRD-2"), self.row("A04", 2, "BRD-2")]
-        self.rows.append(self.row("A05", 1, compound=""))
-        self.samples = {row["SAMPLE_KEY"]: rng.integers(1, 256, SHAPE, dtype=np.uint8) for row in self.rows}
-        self.files = {f"{key}.npz": self.packed(sample) for key, sample in self.samples.items()}
-
-    @staticmethod
-    def row(well: str, site: int, compound: str = "BRD-1", plate: str = PLATE) -> dict:
-        names = {"SAMPLE_KEY": f"{plate}-{well}-{site}", "BROAD_ID": compound, "PLATE_ID": int(plate)}
-        return names | {"WELL_POSITION": well, "SITE": site, "SMILES": "CCO", "CPD_NAME": compound}
-
-    @staticmethod
-    def packed(sample: np.ndarray, name: str = "sample", save=np.savez_compressed, **more) -> bytes:
-        buffer = io.BytesIO()
-        save(buffer, **{name: sample}, **more)
-        return buffer.getvalue()
-
-    def write(self) -> None:
-        """Write the index and all files into one tar."""
-        self.write_index(self.rows)
-        with tarfile.open(self.tar, "w") as tar:
-            for name, content in self.files.items():
-                add(tar, name, content)
-
-    def write_index(self, rows: list[dict], name: str = "index.csv") -> None:
-        pd.DataFrame(rows).to_csv(self.folder / name, index=False)
-
-    def write_folder(self) -> None:
-        """Write the index and all files into a folder."""
-        self.write_index(self.rows)
-        self.images = [str(self.npz)]
-        for name, content in self.files.items():
-            path = self.npz / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-
-    def config(self, index: tuple[str, ...] = ("index.csv",), **images) -> Config:
-        screen = {"kind": "npz", "name": "s", "images": self.images}
-        screen["index"] = [str(self.folder / name) for name in index]
-        return Config.model_validate({"screen": screen, "images": {"intensity": "none", "wells": self.wells, **images}})
-
-    def list(self) -> dict[str, str]:
-        """Make the listing; what is named as no field, as reason by item."""
-        shutil.rmtree(self.listing, ignore_errors=True)
-        _, refused = write_listing(self.images, self.listing)
-        return dict(refused)
-
-    def store(self, threads: int = 1, **images) -> dict[str, str]:
-        """Make the plate store; what was refused, as reason by item."""
-        store_plate(self.config(**images), PLATE, Inputs(self.listing), self.out, threads)
-        return reasons(self.out.with_suffix(".refused.csv"))
-
-    def stored(self) -> dict[str, np.ndarray]:
-        """Images by sample key, (H, W, C)."""
-        with open_plate(self.out) as plate:
-            assert plate.channels == PAPER_CHANNELS
-            return dict(zip(plate.fields()["sample_key"], np.moveaxis(plate.images[()], 1, -1), strict=True))
-
-
-def add(tar: tarfile.TarFile, name: str, content: bytes = b"", **attributes) -> None:
-    member = tarfile.TarInfo(name)
-    member.size = len(content)
-    for attribute, value in attributes.items():
-        setattr(member, attribute, value)
-    tar.addfile(member, io.BytesIO(content))
-
-
-def reasons(path: Path) -> dict[str, str]:
-    table = read_refused(path)
-    return dict(zip(table["item"], table["reason"], strict=True))
-
-
-@pytest.fixture
-def npz(tmp_path) -> NpzScreen:
-    return NpzScreen(tmp_path)
 
 
 # What is stored
@@ -146,8 +59,8 @@ def test_both_commands_make_a_plate_of_several_tars_and_a_folder_with_several_ta
     names = list(npz.files)
     for number, name in enumerate(names[:2]):
         with tarfile.open(npz.folder / f"dataset0{number}.tar", "w") as tar:
-            add(tar, "./dataset", type=tarfile.DIRTYPE)
-            add(tar, f"./dataset/{name}", npz.files[name])
+            npz.add(tar, "./dataset", type=tarfile.DIRTYPE)
+            npz.add(tar, f"./dataset/{name}", npz.files[name])
     npz.files = {f"deep/er/{name}": npz.files[name] for name in names[2:]}
     npz.write_folder()
     npz.images = [str(npz.folder / name) for name in ("dataset00.tar", "dataset01.tar", "npz")]
@@ -313,9 +226,9 @@ def test_rows_without_a_file_and_files_without_a_row_are_refused(npz):
 def test_of_files_with_one_name_none_is_used(npz):
     npz.write()
     with tarfile.open(npz.tar, "a") as tar:
-        add(tar, "24277-A03-1.npz", npz.files["24277-A03-1.npz"])
-        add(tar, "again/24277-A03-2.npz", npz.files["24277-A03-1.npz"])
-        add(tar, "24277-a3-2.npz", npz.files["24277-A03-1.npz"])
+        npz.add(tar, "24277-A03-1.npz", npz.files["24277-A03-1.npz"])
+        npz.add(tar, "again/24277-A03-2.npz", npz.files["24277-A03-1.npz"])
+        npz.add(tar, "24277-a3-2.npz", npz.files["24277-A03-1.npz"])
     npz.list()
     assert npz.store() == {
         "24277-A03-1": f"2 files of this name: '{npz.tar}/24277-A03-1.npz', '{npz.tar}/24277-A03-1.npz'",
@@ -339,7 +252,7 @@ def test_what_is_no_file_of_a_tar_is_refused(npz, name, attributes, reason):
     npz.rows.append(npz.row("B01", 1))
     npz.write()
     with tarfile.open(npz.tar, "a") as tar:
-        add(tar, name, **attributes)
+        npz.add(tar, name, **attributes)
     npz.list()
     assert npz.store() == {f"{npz.tar}/{name}": reason}
     assert len(npz.stored()) == 4
@@ -371,102 +284,3 @@ def test_an_unknown_plate_and_a_missing_listing_are_named(npz):
     npz.list()
     with pytest.raises(FormatError, match=r"index\.csv: no row of plate 24278; PLATE_ID names the plates"):
         store_plate(npz.config(), "24278", Inputs(npz.listing), npz.out)
-
-
-# The listing
-
-
-def test_what_is_named_as_no_field_is_listed(npz):
-    npz.files |= dict.fromkeys(["README.txt", "24277-A03.npz", "x.npz", "24277-A03-1.npy", "\udce9-1.npz"], b"")
-    npz.write()
-    names = ("README.txt", "24277-A03.npz", "x.npz", "24277-A03-1.npy", r"\udce9-1.npz")
-    assert npz.list() == {f"{npz.tar}/{name}": "not named as PLATE-WELL-SITE.npz" for name in names}
-
-
-def test_each_plate_has_a_table_of_its_own(npz):
-    npz.files["24278-A03-1.npz"] = npz.files["24277-A03-1.npz"]
-    npz.write()
-    npz.list()
-    assert sorted(path.name for path in npz.listing.iterdir()) == ["24277.csv", "24278.csv"]
-    assert npz.store() == {}, "what the index does not name as a plate of the screen is of no concern"
-
-
-def test_linked_folders_are_not_gone_through(npz):
-    npz.write_folder()
-    (npz.npz / "again").symlink_to(npz.npz)
-    assert npz.list() == {f"{npz.npz}/again": "a link to a folder; name that folder in screen.images"}
-    assert npz.store() == {}
-
-
-def test_a_folder_that_holds_something_is_not_overwritten(npz):
-    npz.write()
-    npz.listing.mkdir()
-    (npz.listing / "24277.csv").write_text("kept")
-    with pytest.raises(CloomeError, match="listing: holds files already; delete it, or name another folder"):
-        write_listing(npz.images, npz.listing)
-    assert (npz.listing / "24277.csv").read_text() == "kept"
-
-
-def cut(content: bytes) -> bytes:
-    return content[:3000]
-
-
-def without_end(content: bytes) -> bytes:
-    return content[: -2 * tarfile.BLOCKSIZE].rstrip(b"\0") + bytes(100)
-
-
-def whole_members(content: bytes) -> bytes:
-    """Cut between two members."""
-    second = content.index(b"24277-A03-2.npz")
-    return content[:second]
-
-
-def bad_header(content: bytes) -> bytes:
-    second = content.index(b"24277-A03-2.npz")
-    return content[:second] + b"?" + content[second + 1 :]
-
-
-@pytest.mark.parametrize(
-    "damage", [cut, without_end, whole_members, bad_header, lambda content: b"", lambda content: b"no tar" * 1000]
-)
-def test_a_damaged_tar_is_one_plain_error(npz, damage):
-    npz.write()
-    npz.tar.write_bytes(damage(npz.tar.read_bytes()))
-    with pytest.raises(
-        CloomeError, match=r"dataset00\.tar: truncated, damaged or no plain tar file .*; fetch it again"
-    ):
-        npz.list()
-
-
-def test_a_compressed_tar_is_one_plain_error(npz):
-    npz.write_index(npz.rows)
-    with tarfile.open(npz.tar, "w:gz") as tar:
-        add(tar, "24277-A03-1.npz", npz.files["24277-A03-1.npz"])
-    with pytest.raises(CloomeError, match=r"no plain tar file .* decompress it"):
-        npz.list()
-
-
-@pytest.mark.parametrize(
-    ("header", "message"),
-    [
-        ({"type": tarfile.GNUTYPE_LONGNAME, "size": 1 << 34}, "a header of 17179869184 bytes"),
-        ({"type": tarfile.REGTYPE, "size": -512}, "has a size of -512 bytes"),
-        ({"type": tarfile.REGTYPE, "size": -1}, "has a size of -1 bytes"),
-        ({"type": tarfile.REGTYPE, "size": 1 << 80}, "truncated, damaged or no plain tar file"),
-    ],
-)
-def test_a_tar_that_lies_about_its_sizes_is_one_plain_error(npz, header, message):
-    npz.write()
-    member = tarfile.TarInfo("24277-A05-1.npz")
-    member.type, member.size = header["type"], header["size"]
-    content = npz.tar.read_bytes()
-    last = content.index(b"24277-A05-1.npz")
-    npz.tar.write_bytes(content[:last] + member.tobuf(tarfile.GNU_FORMAT) + content[last:])
-    with pytest.raises(CloomeError, match=message):
-        npz.list()
-
-
-def test_a_missing_path_is_named(npz):
-    npz.write_index(npz.rows)
-    with pytest.raises(CloomeError, match=r"dataset00\.tar: no such folder or tar file; correct screen\.images"):
-        npz.list()
