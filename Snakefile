@@ -31,6 +31,7 @@ localrules:
     table_2,
     table_3,
     table_4,
+    scorecard,
     report,
 
 
@@ -39,6 +40,7 @@ rule all:
     default_target: True
     input:
         f"{RESULTS}/report/report.html",
+        f"{RESULTS}/report/scorecard.csv",
 
 
 rule demo_data:
@@ -87,6 +89,12 @@ rule table_4:
     """Zero-shot classification of mechanisms by image."""
     input:
         f"{RESULTS}/report/table_4.csv",
+
+
+rule scorecard:
+    """The paper's values beside the reproduced ones, with verdicts."""
+    input:
+        f"{RESULTS}/report/scorecard.csv",
 
 
 rule report:

@@ -24,6 +24,7 @@ COMMANDS = {
     "embed": ("cloome.embed.command", "export image and molecule embeddings"),
     "evaluate": ("cloome.evaluate.command", "run every benchmark on one run's embeddings"),
     "table": ("cloome.report.table_command", "collect one of the paper's tables over all runs"),
+    "scorecard": ("cloome.report.scorecard_command", "compare the tables with the values of the paper"),
     "report": ("cloome.report.command", "write the report page"),
     "query": ("cloome.query.command", "find images for a structure, or structures for an image"),
     "encode": ("cloome.query.encode_command", "embed structures or plates with a trained model"),

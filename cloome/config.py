@@ -20,10 +20,11 @@ from cloome.config_screen import (
     Screen,
     Simulate,
 )
-from cloome.config_training import METHODS, PUBLISHED_TABLES, Method, Model, Running, Train
+from cloome.config_training import CONTROLS, METHODS, PUBLISHED_TABLES, Method, Model, Running, Train
 from cloome.model.feature_map import feature_cells
 
 __all__ = [
+    "CONTROLS",
     "METHODS",
     "PAPER_CHANNELS",
     "PUBLISHED_TABLES",
@@ -182,6 +183,11 @@ class Runs(Section):
         description="Train one more model per split and method, with the first seed, on pairs shuffled among the "
         "training molecules; it must sit at chance.",
     )
+    untrained_control: bool = Field(
+        False,
+        description="Evaluate one more network per split and method, with the first seed, as it is before training; "
+        "what it reaches image to image comes from the pixels alone.",
+    )
 
 
 class Embed(Section):
@@ -198,8 +204,16 @@ class Evaluate(Section):
     confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = Field(0.95, description="Level of the intervals.")
     pool: Annotated[int, Field(ge=2)] = Field(100, description="Size of the small pool: 1 positive among this many.")
     resamples: Count = Field(1000, description="Resamples of the bootstrap clustered by molecule.")
-    seed: int = Field(0, description="Seed of the sampled pools, representative images and bootstrap.")
+    null_size: Count = Field(10_000, description="Random orders that an average precision is held against.")
+    seed: int = Field(0, description="Seed of the sampled pools, representative images, bootstrap and random orders.")
     probing: bool = Field(True, description="Linear probing of the activity labels.")
+    probe_protocol: Literal["upstream", "sound"] = Field(
+        "upstream",
+        description="Probing as the paper's code; or sound: standardised features, whole grid, folds by molecule.",
+    )
+    probe_level: Literal["image", "well", "molecule"] = Field(
+        "image", description="A sample of probing: an image (upstream), or the mean over a well or a molecule."
+    )
     minimum_labels: Count = Field(5, description="Fewest actives and inactives in training for an assay to be probed.")
 
 
@@ -246,7 +260,7 @@ class Config(Section):
         return self
 
     def run_names(self) -> list[str]:
-        """Names of all runs: ``{split}-{method}-seed{seed}``, and ``-shuffled`` behind those of the control.
+        """Names of all runs: ``{split}-{method}-seed{seed}``, and one of `CONTROLS` behind those of a control.
 
         Published weights are runs as well, by the names of `PUBLISHED_TABLES` and with seed 0, as theirs is not known.
         """
@@ -256,8 +270,9 @@ class Config(Section):
         for split in self.runs.splits:
             for method in self.runs.methods:
                 names += [f"{split}-{method}-seed{seed}" for seed in self.runs.seeds]
-                if self.runs.shuffled_control:
-                    names.append(f"{split}-{method}-seed{self.runs.seeds[0]}-shuffled")
+                for control in CONTROLS:
+                    if getattr(self.runs, f"{control}_control"):
+                        names.append(f"{split}-{method}-seed{self.runs.seeds[0]}-{control}")
         return names
 
 
@@ -336,8 +351,9 @@ def _published_conflicts(config: Config):
                 f"model.source 'published' needs the split that these weights were trained on, or test molecules have "
                 f"been seen; write runs.splits.{name}: null, or kind: published"
             )
-    if config.runs.shuffled_control:
-        yield "model.source 'published' trains nothing, so there is no shuffled control; write shuffled_control: false"
+    for control in CONTROLS:
+        if getattr(config.runs, f"{control}_control"):
+            yield f"model.source 'published' trains nothing, so it has no such control; write {control}_control: false"
     if config.screen.channels != PAPER_CHANNELS:
         yield f"model.source 'published' needs screen.channels: [{', '.join(PAPER_CHANNELS)}]"
     if config.images.intensity != "paper":

@@ -7,6 +7,8 @@ from pydantic import Field
 from cloome.config_base import Count, Fraction, NotNegative, Positive, Section
 
 METHODS = ("clip", "cloob", "siglip", "cwcl")
+# Runs beside the models: trained on shuffled pairs, and not trained at all.
+CONTROLS = ("shuffled", "untrained")
 Method = Literal["clip", "cloob", "siglip", "cwcl"]
 # Runs of the published weights, which were trained for two purposes (FACTS 5.4): run name -> the paper's tables.
 PUBLISHED_TABLES = {"published_retrieval": (1, 3, 4), "published_bioactivity": (2,)}

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -11,20 +12,22 @@ from cloome.config import Evaluate
 from cloome.data.labels import ROWS, Labels
 from cloome.errors import FormatError
 from cloome.evaluate.draws import stream
-from cloome.evaluate.features import CLOOME, baselines
+from cloome.evaluate.features import CLOOME, baselines, known
 from cloome.evaluate.probing import COLUMNS, probe
 from cloome.evaluate.samples import Samples
 from cloome.evaluate.tables import DECIMALS
 
 log = logging.getLogger(__name__)
 
-TABLE_COLUMNS = ["features", "labels", "task", "assay", *COLUMNS[1:]]
+TABLE_COLUMNS = ["features", "labels", "protocol", "level", "task", "assay", *COLUMNS[1:]]
 
 
 def activity_table(samples: Samples, labels: Labels | None, settings: Evaluate) -> pd.DataFrame:
     """Probe every assay; one row per features, labels (true or shuffled) and task.
 
-    As upstream (FACTS 4 row 25), the features ``cloome`` are those before normalisation, and a sample is an image.
+    As upstream (FACTS 4 row 25), the features ``cloome`` are those before normalisation. A sample is an image, or by
+    ``evaluate.probe_level`` the mean over the images of a well or a molecule. An image without some features (such as
+    a well without a profile) takes no part where these are probed.
     Unlike upstream (row 7), training images are embedded as validation and test images are, by their centre crop;
     upstream trains its probes on random crops of 90 to 100 % of the area, resized.
 
@@ -34,8 +37,8 @@ def activity_table(samples: Samples, labels: Labels | None, settings: Evaluate) 
     Returns
     -------
     DataFrame
-        features, labels, task, assay, and the columns of `cloome.evaluate.probing.probe`; without rows, and with a
-        line in the log, where there is nothing to probe.
+        features, labels, protocol, level, task, assay, and the columns of `cloome.evaluate.probing.probe`; without
+        rows, and with a line in the log, where there is nothing to probe.
 
     Raises
     ------
@@ -62,16 +65,39 @@ def _tables(
     samples: Samples, labels: Labels, label_row: np.ndarray, images: np.ndarray, settings: Evaluate
 ) -> Iterator[pd.DataFrame]:
     shuffled = label_row.copy()
-    known = label_row >= 0
-    shuffled[known] = stream(settings.seed, "shuffled labels").permutation(label_row[known])
-    part = samples.table["part"].to_numpy()[images]
+    labelled = label_row >= 0
+    shuffled[labelled] = stream(settings.seed, "shuffled labels").permutation(label_row[labelled])
     features = samples.image * samples.length[:, np.newaxis]
-    sets = [(CLOOME, "true", features), (CLOOME, "shuffled", features)]
-    sets += [(name, "true", values) for name, values in baselines(samples).items()]
-    for name, kind, values in sets:
+    own = [(CLOOME, "true", features), (CLOOME, "shuffled", features)]
+    # One by one: the baselines together may not fit in memory.
+    others = ((name, "true", values) for name, values in baselines(samples).items())
+    for name, kind, values in chain(own, others):
         rows = label_row if kind == "true" else shuffled
-        matrix: scipy.sparse.csr_matrix = labels.matrix[rows[samples.molecule_of[images]]]
-        table = probe(values[images], matrix, part, settings.minimum_labels)
+        used = images[known(values[images])]
+        means, first = _means(samples, values, used, settings.probe_level)
+        molecule = samples.molecule_of[first]
+        matrix: scipy.sparse.csr_matrix = labels.matrix[rows[molecule]]
+        part = samples.table["part"].to_numpy()[first]
+        table = probe(means, matrix, part, settings.minimum_labels, settings.probe_protocol, molecule)
         log.info("probing %s, %s labels: mean AUC %.3f over %d assays",
                  name, kind, table["test_auc"].mean(), table["test_auc"].notna().sum())  # fmt: skip
-        yield table.assign(features=name, labels=kind, assay=labels.assay)
+        yield table.assign(
+            features=name,
+            labels=kind,
+            protocol=settings.probe_protocol,
+            level=settings.probe_level,
+            assay=labels.assay,
+        )
+
+
+def _means(samples: Samples, values: np.ndarray, images: np.ndarray, level: str) -> tuple[np.ndarray, np.ndarray]:
+    """Means of the values (N, D) of some images over their wells or molecules, and a first image of each."""
+    if level == "image":
+        return values[images], images
+    molecule = pd.Series(samples.molecule_of[images], name="molecule")
+    wells = samples.table[["plate", "well"]].iloc[images].reset_index(drop=True)
+    keys = pd.concat([wells, molecule], axis=1) if level == "well" else molecule.to_frame()
+    number = keys.groupby(list(keys.columns), sort=False).ngroup().to_numpy()
+    _, first, count = np.unique(number, return_index=True, return_counts=True)
+    member = scipy.sparse.csr_matrix((1 / count[number].astype(values.dtype), (number, np.arange(len(number)))))
+    return member @ values[images], images[first]

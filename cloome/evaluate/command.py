@@ -15,6 +15,10 @@ from cloome.data.labels import Labels, read_labels
 from cloome.data.molecules import read_molecules
 from cloome.data.splits import read_split
 from cloome.evaluate.activity import activity_table
+from cloome.evaluate.average_precision import average_precision_table
+from cloome.evaluate.batch_effects import batch_effects_table
+from cloome.evaluate.comparison import comparison_table
+from cloome.evaluate.profiles import read_well_profiles
 from cloome.evaluate.replicate_wells import replicate_wells_table
 from cloome.evaluate.retrieval import retrieval_table
 from cloome.evaluate.samples import Samples, align
@@ -31,17 +35,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--molecules", required=True, metavar="H5", help="molecules, from `cloome molecules`")
     parser.add_argument("--split", required=True, metavar="CSV", help="the split that the model was trained on")
     parser.add_argument("--labels", metavar="DIR", help="folder with the activity labels, for probing")
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the five tables")
+    parser.add_argument(
+        "--profiles", metavar="DIR", help="folder with PLATE/mean_well_profiles.csv, for the baselines of CellProfiler"
+    )
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the tables")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Write retrieval.csv, zero_shot_molecule.csv, zero_shot_mechanism.csv, replicate_wells.csv and probing.csv."""
+    """Write one table for each benchmark, by its name."""
     settings = load_config(arguments.config).evaluate
+    index = read_index(arguments.index)
     samples = align(
-        read_index(arguments.index),
+        index,
         read_embeddings(arguments.embeddings),
         read_molecules(arguments.molecules),
         read_split(arguments.split),
+        read_well_profiles(arguments.profiles, index),
     )
     labels = read_labels(arguments.labels) if arguments.labels else None
     for name, table in evaluate(samples, labels, settings).items():
@@ -61,10 +70,14 @@ def evaluate(samples: Samples, labels: Labels | None, settings: Evaluate) -> dic
     settings : Evaluate
         Intervals, pools, seeds.
     """
+    probing = activity_table(samples, labels, settings)
     return {
         "retrieval": retrieval_table(samples, settings),
         "zero_shot_molecule": molecule_table(samples, settings),
         "zero_shot_mechanism": mechanism_table(samples, settings),
         "replicate_wells": replicate_wells_table(samples, settings),
-        "probing": activity_table(samples, labels, settings),
+        "average_precision": average_precision_table(samples, settings),
+        "batch_effects": batch_effects_table(samples, settings),
+        "probing": probing,
+        "probing_comparison": comparison_table(probing),
     }

@@ -10,6 +10,7 @@ from cloome.data.embeddings import Embeddings
 from cloome.data.molecules import Molecules
 from cloome.data.splits import part_of
 from cloome.errors import FormatError
+from cloome.evaluate.profiles import WellProfiles
 
 TRAIN, TEST = "train", "test"
 
@@ -25,13 +26,21 @@ class Samples:
     inchikey: np.ndarray  # str (M,)
     molecule: np.ndarray  # float32 (M, D), unit length
     mechanisms: scipy.sparse.csr_matrix  # bool (M, K): which molecule has which mechanism; empty rows: unknown
+    fingerprint: np.ndarray  # uint8 (M, B): bits, or counts
+    profiles: WellProfiles | None = None  # of CellProfiler; None: the screen has none
 
     def rows(self, part: str) -> np.ndarray:
         """Rows of the images in a part of the split, int64, ascending."""
         return np.flatnonzero(self.table["part"] == part)
 
 
-def align(index: pd.DataFrame, embeddings: Embeddings, molecules: Molecules, split: pd.DataFrame) -> Samples:
+def align(
+    index: pd.DataFrame,
+    embeddings: Embeddings,
+    molecules: Molecules,
+    split: pd.DataFrame,
+    profiles: WellProfiles | None = None,
+) -> Samples:
     """Bring the files of one run into one order.
 
     Images without a molecule (mock wells, compounds without a structure) take part in no benchmark.
@@ -39,8 +48,8 @@ def align(index: pd.DataFrame, embeddings: Embeddings, molecules: Molecules, spl
     Raises
     ------
     FormatError
-        If an image or a molecule of the index has no embedding or two, an embedding is not finite, or the split leaves
-        no image in train or in test.
+        If an image or a molecule of the index has no embedding or two, an embedding is not finite, a molecule has no
+        fingerprint, or the split leaves no image in train or in test.
     """
     table = index.assign(part=part_of(index, split))
     table = table[table["inchikey"] != ""].sort_values("sample_key", ignore_index=True)
@@ -57,6 +66,8 @@ def align(index: pd.DataFrame, embeddings: Embeddings, molecules: Molecules, spl
         inchikey,
         _picked(embeddings.molecule, embeddings.inchikey, inchikey, "molecule"),
         _membership(inchikey, molecules.mechanisms()),
+        _fingerprints(molecules, inchikey),
+        profiles,
     )
 
 
@@ -77,6 +88,16 @@ def _picked(values: np.ndarray, names: np.ndarray, wanted: np.ndarray, what: str
     if not np.isfinite(picked).all():
         raise FormatError(f"some {what} embeddings are not finite numbers; the training diverged, lower its rate")
     return picked
+
+
+def _fingerprints(molecules: Molecules, inchikey: np.ndarray) -> np.ndarray:
+    rows = pd.Index(molecules.table["inchikey"]).get_indexer(pd.Index(inchikey))
+    if (rows < 0).any():
+        raise FormatError(
+            f"{(rows < 0).sum()} molecules of the index are not in the table of molecules, the first "
+            f"{inchikey[rows < 0][0]}; give files of one run"
+        )
+    return molecules.fingerprints[rows]
 
 
 def _membership(inchikey: np.ndarray, mechanisms: dict[str, list[str]]) -> scipy.sparse.csr_matrix:

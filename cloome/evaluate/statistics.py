@@ -3,6 +3,8 @@
 import numpy as np
 import scipy.stats
 
+HELD = 2**22  # draws of the bootstrap held at a time
+
 
 def exact_interval(hits: int, n: int, confidence: float) -> tuple[float, float]:
     """Clopper-Pearson interval of a share, as in the paper (FACTS 1.6); it takes queries as independent."""
@@ -36,15 +38,22 @@ def clustered_intervals(
         Lower and upper end.
     """
     names, of = np.unique(cluster, return_inverse=True)
-    size = np.bincount(of)
-    summed = np.stack([np.bincount(of, weights=column) for column in hits.T], axis=1)
-    rates = np.empty((resamples, hits.shape[1]))
-    for resample in range(resamples):
-        drawn = rng.integers(len(names), size=len(names))
-        rates[resample] = summed[drawn].sum(axis=0) / size[drawn].sum()
+    # The last column is the size of the clusters.
+    summed = np.stack([*(np.bincount(of, weights=column) for column in hits.T), np.bincount(of)], axis=1)
+    step = max(1, HELD // len(names))
+    totals = [_totals(summed, min(step, resamples - start), rng) for start in range(0, resamples, step)]
+    totals = np.concatenate(totals)
     tail = (1 - confidence) / 2
-    low, high = np.quantile(rates, [tail, 1 - tail], axis=0)
+    low, high = np.quantile(totals[:, :-1] / totals[:, -1:], [tail, 1 - tail], axis=0)
     return low, high
+
+
+def _totals(summed: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """Sums over as many clusters as there are, drawn with replacement, float64 (resamples, columns)."""
+    clusters = len(summed)
+    drawn = rng.integers(clusters, size=(resamples, clusters)) + clusters * np.arange(resamples)[:, None]
+    times = np.bincount(drawn.ravel(), minlength=resamples * clusters).reshape(resamples, clusters)
+    return times.astype(np.float64) @ summed
 
 
 def chance_of_hit(pool: np.ndarray | int, right: np.ndarray | int, k: int) -> float:

@@ -28,6 +28,7 @@ class Ranking:
     right: np.ndarray | int = 1  # right candidates among them
     top: tuple[int, ...] = TOP_K
     chance_within_batch: float = np.nan
+    candidates: str = "all"  # or "other_plates", "same_plate": see cloome/data/evaluation.py
 
 
 def table(rankings: Iterable[Ranking], settings: Evaluate) -> pd.DataFrame:
@@ -56,6 +57,7 @@ def _rows(ranking: Ranking, settings: Evaluate) -> list[dict]:
                 "features": ranking.features,
                 "direction": ranking.direction,
                 "queries": ranking.queries,
+                "candidates": ranking.candidates,
                 "pool": round(np.mean(ranking.pool)),
                 "k": k,
                 "n": n,

@@ -30,7 +30,7 @@ class Checkpoint:
     normalise: Normalisation  # uint8 (N, C, H, W) to the network's float32 input
     channels: list[str]  # of the images, in order
     settings: dict[str, dict[str, Any]]  # the sections model, images, molecules, train
-    run: dict[str, Any]  # split, method, seed, shuffled
+    run: dict[str, Any]  # split, method, seed, control
     versions: dict[str, str]  # of the software that trained it; empty for published files
 
     @property
@@ -74,7 +74,7 @@ def save_checkpoint(
     settings : dict
         The sections model, images, molecules and train of the configuration, as plain values.
     run : dict
-        Split, method, seed and whether the pairs were shuffled.
+        Split, method, seed, and which control it is, or None.
     """
     content = {
         "format": FORMAT,
@@ -159,7 +159,7 @@ def _published(weights: dict[str, torch.Tensor], path: str | Path) -> Checkpoint
             f"{path}: not the network of the paper (ResNet-50, five channels, {settings['molecules'].bits} bits)"
         ) from error
     plain = {name: section.model_dump() for name, section in settings.items()}
-    run = {"split": "published", "method": None, "seed": None, "shuffled": False}
+    run = {"split": "published", "method": None, "seed": None, "control": None}
     return Checkpoint(network, paper(PAPER_CHANNELS), list(PAPER_CHANNELS), plain, run, {})
 
 

@@ -28,13 +28,20 @@ def list_work(config: Config, contents: Contents, jobs: dict[str, int], places: 
     """What the costly stages have left to do, by the jobs that Snakemake counts."""
     embed = config.embed
     height, width = min(embed.height, contents.shape[0]), min(embed.width, contents.shape[1])
-    trained = jobs.get(TRAIN, 0) * config.train.epochs * training_images(config, contents)
+    runs = jobs.get(TRAIN, 0) * _share_trained(config)
+    trained = runs * config.train.epochs * training_images(config, contents)
     embedded = jobs.get(EMBED, 0) * contents.images
     return [
         _storing(contents, jobs.get(IMAGES, 0), places),
         _network("training", config, trained, config.train.crop, config.train.crop),
         _network("embedding", config, embedded, height, width),
     ]
+
+
+def _share_trained(config: Config) -> float:
+    """Of the runs, those with a training: an untrained control writes its network as it is."""
+    names = config.run_names()
+    return sum(not name.endswith("-untrained") for name in names) / max(len(names), 1)
 
 
 def training_images(config: Config, contents: Contents) -> float:

@@ -3,13 +3,11 @@
 import argparse
 import logging
 
-import pandas as pd
-
 from cloome.config_files import load_config
-from cloome.data.files import read_csv, replacing
+from cloome.data.files import replacing
 from cloome.report.page import Sources, render
 from cloome.report.runs import find_runs
-from cloome.report.tables import COLUMNS
+from cloome.report.tables import read_tables
 
 log = logging.getLogger(__name__)
 
@@ -29,15 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Write the page."""
     sources = Sources(arguments.index, arguments.molecules, arguments.plates, arguments.splits)
-    tables = {number: _read_table(path) for number, path in enumerate(arguments.tables, 1)}
+    tables = read_tables(arguments.tables)
     page = render(load_config(arguments.config), find_runs(arguments.runs), tables, sources)
     with replacing(arguments.out) as temporary:
         temporary.write_text(page, encoding="utf-8")
     log.info("%s: %.1f MB", arguments.out, len(page) / 1e6)
-
-
-def _read_table(path: str) -> pd.DataFrame:
-    text = ["split", "method", "features", "direction", "queries"]
-    whole_numbers = ["pool", "k", "seeds"]
-    table = read_csv(path, COLUMNS, dtype=dict.fromkeys(text, object) | dict.fromkeys(whole_numbers, "Int64"))
-    return table.fillna(dict.fromkeys(text, ""))

@@ -10,8 +10,8 @@ from cloome.errors import FormatError
 from cloome.report.held_out import HeldOut
 from cloome.report.pictures import channel_colours, composite, structure, thumbnail
 
-MOLECULES, IMAGES_EACH = 8, 4
-IMAGES, MOLECULES_EACH = 6, 3
+MOLECULES, IMAGES_EACH = 6, 5
+IMAGES, MOLECULES_EACH = 6, 5
 
 
 def retrieve(held_out: HeldOut, seed: int) -> tuple[list[dict], list[dict]]:
@@ -95,7 +95,7 @@ def gallery(held_out: HeldOut, plates: list[str | Path], nuclei: str | None, see
     def of_molecule(row: int) -> dict:
         molecule = held_out.molecules.iloc[row]
         return {
-            "picture": structure(molecule["smiles"]),
+            "picture": structure(molecule["smiles"], f"Structure of {names.iloc[row]}"),
             "name": names.iloc[row],
             "note": molecule["mechanism"].replace("|", ", "),
         }

@@ -1,6 +1,5 @@
 """The plates at a glance: a strip over all plates, and maps of the wells of the most unusual ones."""
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -10,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from cloome.data.plates import NOT_COUNTED
-from cloome.report.figures import COLOURS, STYLE, picture
+from cloome.report.style import COLOURS, styled, svg
 
 LAYOUTS = [(8, 12), (16, 24), (32, 48)]  # rows and columns of plates of 96, 384 and 1536 wells
 PLATES_SHOWN = 6
@@ -56,7 +55,7 @@ def plate_maps(index: pd.DataFrame, measures: dict[str, str]) -> tuple[str, list
     Returns
     -------
     picture : str
-        Data URI. Each well has the median over its fields; the maps of a measure share one scale of colours.
+        SVG as data URI. Each well has the median over its fields; the maps of a measure share one scale of colours.
     plates : list of str
         The plates shown, the most unusual first.
     """
@@ -64,7 +63,7 @@ def plate_maps(index: pd.DataFrame, measures: dict[str, str]) -> tuple[str, list
     plates = most_unusual(wells)
     shown = wells.loc[plates]
     layout = smallest_layout(shown.index.get_level_values("well"))
-    with matplotlib.rc_context(STYLE):
+    with styled():
         size = (WIDTH * len(measures) + 0.3, HEIGHT * len(plates) + 0.5)
         figure = Figure(figsize=size, layout="constrained", dpi=150)
         grid = figure.subplots(len(plates), len(measures), squeeze=False)
@@ -77,7 +76,7 @@ def plate_maps(index: pd.DataFrame, measures: dict[str, str]) -> tuple[str, list
         for axes, plate in zip(grid[:, 0], plates, strict=True):
             _name_rows(axes, layout[0])
             axes.set_ylabel(f"plate {plate}", fontsize=9)
-        return picture(figure), plates
+        return svg(figure, "Maps of the wells of plates " + ", ".join(plates)), plates
 
 
 def plate_strip(index: pd.DataFrame) -> str:
@@ -86,7 +85,7 @@ def plate_strip(index: pd.DataFrame) -> str:
     Returns
     -------
     str
-        Data URI. Without counted nuclei, the two shares alone.
+        SVG as data URI. Without counted nuclei, the two shares alone.
     """
     plates = _counted(index).groupby("plate", sort=True).agg(
         cell_count=("cell_count", "median"), blurry=("is_blurry", "mean"), saturated=("is_saturated", "mean")
@@ -97,7 +96,7 @@ def plate_strip(index: pd.DataFrame) -> str:
         "saturated fields, %": 100 * plates["saturated"],
     }
     panels = {title: values for title, values in panels.items() if values.notna().any()}
-    with matplotlib.rc_context(STYLE):
+    with styled():
         figure = Figure(figsize=(9.6, 1.15 * len(panels) + 0.6), layout="constrained")
         grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
         for axes, (title, values) in zip(grid, panels.items(), strict=True):
@@ -108,7 +107,7 @@ def plate_strip(index: pd.DataFrame) -> str:
         named = np.arange(0, len(plates), -(-len(plates) // PLATES_NAMED))
         grid[-1].set_xticks(named, plates.index[named], rotation=90, fontsize=7)
         grid[-1].set_xlabel("plate")
-        return picture(figure)
+        return svg(figure, "Nuclei, blurry and saturated fields of every plate")
 
 
 def well_medians(index: pd.DataFrame, measures: list[str]) -> pd.DataFrame:

@@ -10,16 +10,18 @@ from cloome import __version__
 from cloome.config import Config
 from cloome.data.index import read_index
 from cloome.data.molecules import read_molecules
-from cloome.report.figures import embedding_map, training_curves
+from cloome.report.controls import controls
+from cloome.report.embedding_map import embedding_map
+from cloome.report.figures import accuracy_curves, assay_aucs, training_curves
 from cloome.report.gallery import gallery
 from cloome.report.heat_maps import map_measures, plate_maps, plate_strip
 from cloome.report.held_out import HeldOut, read_held_out
-from cloome.report.runs import Run, read_log
-from cloome.report.scorecard import by_k, controls, probing_rows, scorecard
+from cloome.report.page_tables import by_k, other_tables, peer_rows, probing_table
+from cloome.report.runs import PROBING, Run, read_evaluation, read_log
+from cloome.report.scorecard import card_rows, is_headline, is_paper_screen, scorecard
 from cloome.report.summary import refused_by_plate, refused_by_reason, summarise
-from cloome.report.tables import TITLES, collect
+from cloome.report.tables import TITLES, collect, in_paper, read_peers
 
-PAPER_SCREEN = "bray2017"  # as config/paper.yaml names it
 SMALLEST_MAP = 4  # t-SNE needs neighbours
 
 
@@ -41,7 +43,7 @@ def render(config: Config, runs: list[Run], tables: dict[int, pd.DataFrame], sou
     config : Config
         The experiment.
     runs : list of Run
-        All runs; map and gallery show the first that is no control.
+        All runs; map and gallery show the first that is no control, if there is one.
     tables : dict of DataFrame
         The four tables by number.
     sources : Sources
@@ -55,10 +57,10 @@ def render(config: Config, runs: list[Run], tables: dict[int, pd.DataFrame], sou
 
 def _context(config: Config, runs: list[Run], tables: dict[int, pd.DataFrame], sources: Sources) -> dict:
     index, molecules = read_index(sources.index), read_molecules(sources.molecules)
-    is_paper = config.screen.name == PAPER_SCREEN and config.simulate is None
-    models = [run for run in runs if not run.shuffled]
+    is_paper = is_paper_screen(config)
+    models = sorted((run for run in runs if not run.shuffled), key=lambda run: run.untrained)
     held_out = read_held_out(models[0], sources.splits, index, molecules) if models else None
-    logs = {run.name: read_log(run) for run in runs if not run.published}
+    logs = {run.name: read_log(run) for run in runs if not (run.published or run.untrained)}
     return {
         "name": config.name,
         "screen": config.screen.name,
@@ -73,18 +75,44 @@ def _context(config: Config, runs: list[Run], tables: dict[int, pd.DataFrame], s
         "refused": refused_by_reason(sources.plates, sources.index, sources.molecules),
         "worst_plates": refused_by_plate(index, sources.plates),
         "filters": [key for key, value in config.quality if key != "refused_limit" and value],
-        "scorecard": scorecard(tables, is_paper),
-        "titles": TITLES,
-        "tables": {number: by_k(tables[number]) for number in (1, 3, 4)},
-        "probing": probing_rows(tables[2]),
-        "paper_sources": _paper_sources(tables),
+        **_tables_context(tables, is_paper),
+        "probing_by": {"protocol": config.evaluate.probe_protocol, "level": config.evaluate.probe_level},
+        "others": other_tables(runs),
         "replicates": by_k(collect("replicate_wells", models)) if models else by_k(tables[1].iloc[:0]),
         "controls": controls(tables, runs, config.evaluate.confidence),
         "run_names": [run.name for run in runs],
+        "trained": list(logs),
         "curves": training_curves(logs) if logs else None,
+        "accuracies": accuracy_curves(tables[1]),
+        "assays": _assays(models),
         **_plates_context(config, index),
         **_held_out_context(config, held_out, sources.plates),
     }
+
+
+def _tables_context(tables: dict[int, pd.DataFrame], is_paper: bool) -> dict:
+    """Scorecard, the paper's tables in its setting and in others, and the values of others."""
+    card = scorecard(tables, is_paper)
+    main = {number: in_paper(tables[number], number) for number in (1, 3, 4)}
+    return {
+        "headline": card_rows(card[is_headline(card)]),
+        "scorecard": card_rows(card),
+        "titles": TITLES,
+        "tables": {number: by_k(tables[number][rows]) for number, rows in main.items()},
+        "more_tables": {number: by_k(tables[number][~rows]) for number, rows in main.items()},
+        "probing": probing_table(tables[2]),
+        "paper_sources": _paper_sources(tables),
+        "peers": peer_rows(read_peers()),
+    }
+
+
+def _assays(models: list[Run]) -> dict | None:
+    """The figure of the assays of the first model that was probed, its name and the baseline's."""
+    for run in models:
+        drawn = assay_aucs(read_evaluation(run, PROBING))
+        if drawn:
+            return {"picture": drawn[0], "baseline": drawn[1], "run": run.name}
+    return None
 
 
 def _plates_context(config: Config, index: pd.DataFrame) -> dict:

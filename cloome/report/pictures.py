@@ -1,13 +1,14 @@
 """Pictures of the gallery: false-colour composites of fields, and drawings of structures."""
 
 import io
+from xml.sax.saxutils import escape
 
 import numpy as np
 from PIL import Image
 from rdkit import Chem
 from rdkit.Chem.Draw import rdMolDraw2D
 
-from cloome.report.figures import data_uri
+from cloome.report.style import data_uri
 
 WIDTH = 148  # pixels of a composite on the page
 EXPOSURE = 1.3
@@ -52,8 +53,8 @@ def thumbnail(rgb: np.ndarray) -> str:
     return data_uri(buffer.getvalue(), "png")
 
 
-def structure(smiles: str) -> str | None:
-    """Drawing of a structure as data URI of an SVG, or None where RDKit cannot read it."""
+def structure(smiles: str, title: str) -> str | None:
+    """Drawing of a structure as data URI of an SVG with a title, or None where RDKit cannot read it."""
     molecule = Chem.MolFromSmiles(smiles)
     if molecule is None:
         return None
@@ -61,4 +62,6 @@ def structure(smiles: str) -> str | None:
     drawer.drawOptions().clearBackground = False
     rdMolDraw2D.PrepareAndDrawMolecule(drawer, molecule)
     drawer.FinishDrawing()
-    return data_uri(drawer.GetDrawingText(), "svg+xml")
+    text = drawer.GetDrawingText().replace("iso-8859-1", "UTF-8")
+    before, end_of_header, drawing = text.partition("<!-- END OF HEADER -->")
+    return data_uri(f"{before}<title>{escape(title)}</title>{end_of_header}{drawing}", "svg+xml")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cloome.config import PUBLISHED_TABLES
+from cloome.config import CONTROLS, PUBLISHED_TABLES
 from cloome.data.evaluation import RANKING_COLUMNS
 from cloome.data.files import read_csv
 from cloome.data.train_log import LOG_COLUMNS
@@ -17,11 +17,11 @@ PROBING, PROBING_COLUMNS = "probing", ["features", "labels", "test_auc"]
 
 @dataclass(frozen=True)
 class Run:
-    """One model, by the name of its folder: ``{split}-{method}-seed{seed}`` with or without ``-shuffled``."""
+    """One model, by the name of its folder: ``{split}-{method}-seed{seed}``, and a control behind it if it is one."""
 
     folder: Path
     split: str
-    method: str  # ends in '-shuffled' for the control trained on shuffled pairs
+    method: str  # ends in '-shuffled' or '-untrained' for a control, see `cloome.config.CONTROLS`
     seed: int
 
     @property
@@ -31,6 +31,10 @@ class Run:
     @property
     def shuffled(self) -> bool:
         return self.method.endswith("-shuffled")
+
+    @property
+    def untrained(self) -> bool:
+        return self.method.endswith("-untrained")
 
     @property
     def published(self) -> bool:
@@ -50,7 +54,7 @@ def find_runs(folders: list[str | Path]) -> list[Run]:
 
 
 def _run(folder: Path) -> Run:
-    match = re.fullmatch(r"(\w+)-(\w+)-seed(\d+)(-shuffled)?", folder.name)
+    match = re.fullmatch(rf"(\w+)-(\w+)-seed(\d+)(-(?:{'|'.join(CONTROLS)}))?", folder.name)
     if not match:
         raise FormatError(
             f"{folder}: not the folder of a run; these are named SPLIT-METHOD-seedN, as in random-cloob-seed0"
@@ -70,6 +74,19 @@ def read_evaluation(run: Run, benchmark: str) -> pd.DataFrame:
     # Labels that are all "true" would otherwise be read as truth values.
     table = read_csv(run.folder / "evaluation" / f"{benchmark}.csv", columns, dtype={"labels": str})
     return table.assign(split=run.split, method=run.method, run=run.name)
+
+
+def read_other(run: Run, benchmark: str) -> pd.DataFrame:
+    """An evaluation table that the page shows as it is, behind a column ``run``; it may have no rows.
+
+    Raises
+    ------
+    FormatError
+        If the file is missing.
+    """
+    table = read_csv(run.folder / "evaluation" / f"{benchmark}.csv", [])
+    table.insert(0, "run", run.name)
+    return table
 
 
 def read_log(run: Run) -> pd.DataFrame:

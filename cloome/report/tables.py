@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cloome.config import PUBLISHED_TABLES
+from cloome.data.files import read_csv
 from cloome.report.runs import Run, read_evaluation
 
 BENCHMARKS = {1: "retrieval", 2: "probing", 3: "zero_shot_molecule", 4: "zero_shot_mechanism"}
@@ -16,11 +17,22 @@ TITLES = {
     4: "Zero-shot mechanism classification, image to image",
 }
 ACCURACY, MEAN_RANK, MEDIAN_RANK = "top-k accuracy", "mean rank", "median rank"
-MEAN_AUC, SHARE_ABOVE = "mean test AUC", "share of tasks with AUC > 0.9"
+MEAN_AUC = "mean test AUC"
+# Hofmarcher et al. count tasks by the last of these thresholds (FACTS 1.3).
+SHARE_ABOVE = {limit: f"share of tasks with AUC > {limit}" for limit in (0.7, 0.8, 0.9)}
+# Means over the tasks, by column of the evaluation.
+TASK_MEANS = {
+    "test_auc": MEAN_AUC,
+    "test_average_precision": "mean test average precision",
+    "test_f1": "mean test F1",
+    "test_mcc": "mean test MCC",
+    "test_accuracy": "mean test accuracy",
+}
 PAPER_METHODS = ("clip", "cloob", *PUBLISHED_TABLES)
-GOOD_AUC = 0.9  # the threshold by which Hofmarcher et al. count tasks (FACTS 1.3)
+ALL = "all"  # the candidates of every published value
+PAPER_QUERIES = {1: "one_per_molecule", 2: "true", 3: "all_images", 4: "all_images"}
 
-SETTING = ["split", "method", "features", "direction", "queries", "pool", "k"]
+SETTING = ["split", "method", "features", "direction", "queries", "candidates", "pool", "k"]
 AVERAGED = ["n", "value", "low", "high", "cluster_low", "cluster_high", "chance", "chance_within_batch"]
 COLUMNS = [
     "split",
@@ -29,6 +41,7 @@ COLUMNS = [
     "features",
     "direction",
     "queries",
+    "candidates",
     "pool",
     "k",
     "measure",
@@ -47,6 +60,7 @@ COLUMNS = [
     "paper_low",
     "paper_high",
     "paper_n",
+    "paper_evidence",
     "paper_source",
 ]
 
@@ -64,12 +78,18 @@ def paper_table(number: int, runs: list[Run]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns `COLUMNS`. Accuracies, shares and AUCs are fractions, ranks start at 1. Each value that the paper or
-        a peer gives stands beside the reproduced one for the same split, features, direction, queries, pool and k,
-        or in a row of its own where nothing was reproduced. Sources are in ``paper.csv`` (FACTS 1.2 to 1.5, 3.1).
+        Columns `COLUMNS`. Accuracies, shares and AUCs are fractions, ranks start at 1. Each value that the paper gives
+        stands beside the reproduced one for the same split, features, direction, queries, pool and k among all
+        candidates, or in a row of its own where nothing was reproduced. Sources and evidence marks are those of
+        ``paper.csv`` (FACTS 1.2 to 1.5); no value of table 2 could be read.
     """
     rows = _probing(runs) if number == 2 else average_seeds(_measures(_evaluations(runs, BENCHMARKS[number])))
     return _beside_paper(rows, number, {run.split for run in runs})
+
+
+def in_paper(table: pd.DataFrame, number: int) -> pd.Series:
+    """Whether the rows of table `number` have the paper's queries (labels, in table 2) and candidates."""
+    return (table["queries"] == PAPER_QUERIES[number]) & ((table["candidates"] == ALL) | (number == 2))
 
 
 def collect(benchmark: str, runs: list[Run]) -> pd.DataFrame:
@@ -112,37 +132,79 @@ def _measures(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _probing(runs: list[Run]) -> pd.DataFrame:
-    """Mean AUC over the tasks that could be probed, and the share of them above 0.9."""
+    """Means over the tasks that could be probed, and the shares of them above each threshold."""
     tasks = _evaluations(runs, BENCHMARKS[2]).dropna(subset="test_auc")
-    tasks = tasks.assign(good=(tasks["test_auc"] > GOOD_AUC).astype(float))
-    groups = tasks.groupby(["split", "method", "run", "features", "labels"], sort=False)
-    count = groups.size()
-    auc = pd.DataFrame({"value": groups["test_auc"].mean(), "n": count, "chance": 0.5, "measure": MEAN_AUC})
-    share = pd.DataFrame({"value": groups["good"].mean(), "n": count, "measure": SHARE_ABOVE})
-    rows = pd.concat([auc, share]).reset_index().rename(columns={"labels": "queries"})
-    rows = rows.assign(direction="image_to_activity")
+    groups = ["split", "method", "run", "features", "labels"]
+    parts = [
+        _over_tasks(tasks, groups, tasks[column], measure, 0.5 if measure == MEAN_AUC else np.nan)
+        for column, measure in TASK_MEANS.items()
+        if column in tasks
+    ]
+    parts += [
+        _over_tasks(tasks, groups, (tasks["test_auc"] > limit).astype(float), measure, np.nan)
+        for limit, measure in SHARE_ABOVE.items()
+    ]
+    rows = pd.concat(parts, ignore_index=True).rename(columns={"labels": "queries"})
+    rows = rows.assign(direction="image_to_activity", candidates="")
     return average_seeds(rows.reindex(columns=["run", "measure", *SETTING, *AVERAGED]))
 
 
+def _over_tasks(tasks: pd.DataFrame, groups: list[str], values: pd.Series, measure: str, chance: float) -> pd.DataFrame:
+    """Mean of one measure and the number of tasks that have it, by group."""
+    summary = values.astype(float).groupby([tasks[name] for name in groups], sort=False).agg(["mean", "count"])
+    summary = summary.rename(columns={"mean": "value", "count": "n"}).reset_index()
+    return summary.assign(measure=measure, chance=chance)
+
+
+def read_tables(paths: list[str]) -> dict[int, pd.DataFrame]:
+    """Tables 1 to 4 by number, with the types that `cloome.report.tables.paper_table` gives them."""
+    return {number: _read_table(path) for number, path in enumerate(paths, 1)}
+
+
+def _read_table(path: str) -> pd.DataFrame:
+    text = ["split", "method", "features", "direction", "queries", "candidates"]
+    whole_numbers = ["pool", "k", "seeds"]
+    table = read_csv(path, COLUMNS, dtype=dict.fromkeys(text, object) | dict.fromkeys(whole_numbers, "Int64"))
+    return table.fillna(dict.fromkeys(text, ""))
+
+
 def read_paper(number: int) -> pd.DataFrame:
-    """The published values of one table: columns of ``paper.csv``; accuracies as fractions."""
-    with (resources.files("cloome.report") / "paper.csv").open(encoding="utf-8") as file:
-        values = pd.read_csv(file, dtype={"pool": float, "k": float})
-    text = ["split", "queries"]
-    values[text] = values[text].fillna("")
+    """The published values of one table.
+
+    Returns
+    -------
+    DataFrame
+        Columns of ``paper.csv`` less ``table``; accuracies are fractions. ``evidence`` holds the marks of FACTS: P
+        published, N output stored in the authors' notebook, D interval derived from hits and queries.
+    """
+    values = _packaged("paper.csv", {"pool": float, "k": float})
     return values[values["table"] == number].drop(columns="table").reset_index(drop=True)
+
+
+def read_peers() -> pd.DataFrame:
+    """Values of others: columns name, measure, direction, k, value, sd, comparable, reason, evidence, source.
+
+    ``comparable`` says ``partly`` or ``no`` to a comparison with the paper's benchmark, and ``reason`` why (FACTS 1.2,
+    1.3 and 3).
+    """
+    return _packaged("peers.csv", {"k": "Int64"})
+
+
+def _packaged(name: str, types: dict) -> pd.DataFrame:
+    with (resources.files("cloome.report") / name).open(encoding="utf-8") as file:
+        return pd.read_csv(file, dtype=types)
 
 
 def _beside_paper(rows: pd.DataFrame, number: int, splits: set[str]) -> pd.DataFrame:
     paper = read_paper(number)
-    names = {"value": "paper", "low": "paper_low", "high": "paper_high", "n": "paper_n", "source": "paper_source"}
-    paper = paper[paper["split"].isin(["", *splits])].rename(columns=names)
+    names = {name: f"paper_{name}" for name in ("low", "high", "n", "evidence", "source")} | {"value": "paper"}
+    paper = paper[paper["split"].isin(splits)].rename(columns=names).assign(candidates=ALL)
     paper = paper.assign(which_pool=_which_pool(paper), number=range(len(paper)))
-    on = ["split", "features", "direction", "queries", "which_pool", "k", "measure"]
+    on = ["split", "features", "direction", "queries", "candidates", "which_pool", "k", "measure"]
     ours = rows.assign(which_pool=_which_pool(rows), k=rows["k"].astype(float))
     # The control trained on shuffled pairs and losses that the paper has not reproduce nothing of it.
     reproduces = ours["method"].isin(PAPER_METHODS)
-    matched = ours[reproduces].merge(paper.drop(columns=["method", "pool"]), on=on, how="left")
+    matched = ours[reproduces].merge(paper.drop(columns=["method", "pool", "hits"]), on=on, how="left")
     alone = paper[~paper["number"].isin(matched["number"])]
     parts = [part for part in (matched, ours[~reproduces], alone) if len(part)]
     table = pd.concat([part.astype({"features": object}) for part in parts], ignore_index=True) if parts else paper
@@ -154,6 +216,6 @@ def _beside_paper(rows: pd.DataFrame, number: int, splits: set[str]) -> pd.DataF
 
 def _which_pool(rows: pd.DataFrame) -> pd.Series:
     """'whole' for the largest pool of a setting, otherwise its size: whole test sets are compared as such."""
-    setting = ["split", "method", "features", "direction", "queries"]
+    setting = ["split", "method", "features", "direction", "queries", "candidates"]
     largest = rows.groupby(setting, dropna=False)["pool"].transform("max")
     return rows["pool"].astype(object).where(rows["pool"] < largest, "whole")

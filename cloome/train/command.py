@@ -4,13 +4,14 @@ import argparse
 import json
 import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from cloome import __version__
-from cloome.config import METHODS, Config
+from cloome.config import CONTROLS, METHODS, Config
 from cloome.config_files import load_config
 from cloome.data.index import read_index
 from cloome.data.molecules import Molecules, read_molecules
@@ -38,7 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", required=True, metavar="CSV", help="split, from `cloome split`")
     parser.add_argument("--method", required=True, choices=METHODS, help="the loss; see runs.methods")
     parser.add_argument("--seed", required=True, type=int, help="seed of the initial weights and the batches")
-    parser.add_argument("--shuffled", action="store_true", help="control: shuffle pairs among the training molecules")
+    parser.add_argument(
+        "--control",
+        choices=CONTROLS,
+        help="shuffled: train on pairs shuffled among the training molecules; untrained: write the network as it is "
+        "before training",
+    )
     parser.add_argument("--state", required=True, type=Path, metavar="DIR", help="folder for resuming a killed run")
     parser.add_argument(
         "--out", required=True, type=Path, metavar="PT", help="model to write; train_log.csv grows beside it"
@@ -55,7 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.split,
         arguments.method,
         arguments.seed,
-        arguments.shuffled,
+        arguments.control,
         arguments.state,
         arguments.out,
     )
@@ -69,7 +75,7 @@ def train(
     split: str | Path,
     method: str,
     seed: int,
-    shuffle: bool,
+    control: str | None,
     state: str | Path,
     out: str | Path,
 ) -> None:
@@ -85,7 +91,7 @@ def train(
         If the training diverges, or memory runs out.
     """
     inputs = Inputs([str(path) for path in plates], Path(index), Path(molecules), Path(split))
-    launch(_train, config.running.processes, config, inputs, method, seed, shuffle, Path(state), Path(out))
+    launch(_train, config.running.processes, config, inputs, method, seed, control, Path(state), Path(out))
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ class Inputs:
 
 
 def _train(
-    group: Group, config: Config, inputs: Inputs, method: str, seed: int, shuffle: bool, state: Path, out: Path
+    group: Group, config: Config, inputs: Inputs, method: str, seed: int, control: str | None, state: Path, out: Path
 ) -> None:
     """What each process does; the first one writes the log and the model, and removes the state."""
     first = group.rank == 0
@@ -108,13 +114,13 @@ def _train(
     validation = load_pairs(table, parts, "validation", compounds, inputs.plates, config.train.crop)
     if len(pairs) < 2:
         raise FormatError(f"{inputs.split}: {len(pairs)} training images; check that index and split belong together")
-    if shuffle:
+    if control == "shuffled":
         pairs = shuffled(pairs, seed)
     log.info(
         "%d training and %d validation images of %s", len(pairs), len(validation), ", ".join(pairs.fields.channels)
     )
     settings = {name: getattr(config, name).model_dump() for name in SECTIONS}
-    run = {"split": inputs.split.stem, "method": method, "seed": seed, "shuffled": shuffle}
+    run = {"split": inputs.split.stem, "method": method, "seed": seed, "control": control}
     normalise = _normalisation(config, pairs)
     watch = Watch(out.parent if first else None, config.train.epochs, config.running.tensorboard)
 
@@ -127,13 +133,19 @@ def _train(
         config.train.learn_inv_tau,
         biased=method == "siglip",
     )
+    save = partial(save_checkpoint, out, network, normalise, pairs.fields.channels, settings, run)
+    if control == "untrained":
+        watch.write([])
+        if first:
+            save()
+        return
     resume = State(state, _matters(config, settings, run, inputs, pairs, validation, compounds), speaks=first)
     trainer = Trainer(
         network, normalise, compounds.fingerprints, config.train, method, seed, group, config.running.readers
     )
     trainer.run(pairs, validation, resume, watch)
     if first:
-        save_checkpoint(out, network, normalise, pairs.fields.channels, settings, run)
+        save()
         resume.remove()
 
 

@@ -38,7 +38,7 @@ def test_the_paper_configuration_marks_the_evidence_of_every_value(root):
     body = lines[lines.index("images:") :]
     values = [line for line in body if ": " in line and not line.lstrip().startswith("#")]
     unmarked = [line for line in values if "[" not in line.partition("#")[2] and "assumption" not in line]
-    assert [line.split(":")[0].strip() for line in unmarked] == ["shuffled_control"]
+    assert [line.split(":")[0].strip() for line in unmarked] == ["shuffled_control", "untrained_control"]
 
 
 def test_the_paper_configuration_spells_out_every_setting(root):
@@ -74,6 +74,7 @@ def test_published_weights_are_runs_of_the_published_split_alone(root):
     [
         ({"runs": {"splits": {"scaffold": {"kind": "scaffold"}}}}, "write runs.splits.scaffold: null, or kind"),
         ({"runs": {"shuffled_control": True}}, "write shuffled_control: false"),
+        ({"runs": {"untrained_control": True}}, "write untrained_control: false"),
         ({"screen": {"channels": ["Mito", "Hoechst"]}}, "needs screen.channels: [Mito, ERSyto, ERSytoBleed"),
         ({"images": {"intensity": "package"}}, "images.intensity: paper; write that"),
         ({"model": {"encoder": "resnet14"}}, "has model.encoder: resnet50; write that, or train"),

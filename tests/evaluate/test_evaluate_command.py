@@ -1,4 +1,4 @@
-"""The command: five tables, the same bytes every time, and clear errors for files that do not belong together."""
+"""The command: every table, the same bytes every time, and clear errors for files that do not belong together."""
 
 import argparse
 
@@ -15,12 +15,21 @@ from cloome.data.splits import write_split
 from cloome.errors import FormatError
 from cloome.evaluate import command
 
-TABLES = ["probing.csv", "replicate_wells.csv", "retrieval.csv", "zero_shot_mechanism.csv", "zero_shot_molecule.csv"]
+TABLES = [
+    "average_precision.csv",
+    "batch_effects.csv",
+    "probing.csv",
+    "probing_comparison.csv",
+    "replicate_wells.csv",
+    "retrieval.csv",
+    "zero_shot_mechanism.csv",
+    "zero_shot_molecule.csv",
+]
 CONFIG = """
 screen: {kind: load_data, name: planted, load_data: x.csv, channels: [DNA, ER], compounds: {path: x.csv}}
 images: {nuclei: DNA}
 model: {normalisation: measured}
-evaluate: {pool: 10, resamples: 50}
+evaluate: {pool: 10, resamples: 50, null_size: 500}
 """
 
 
@@ -52,7 +61,7 @@ def call(words):
     command.run(parser.parse_args(words))
 
 
-def test_five_tables_with_the_same_bytes_every_time(files):
+def test_every_table_with_the_same_bytes_every_time(files):
     _, folder, words = files
     for out in ("first", "second"):
         call([*words, "--labels", str(folder / "labels"), "--out", str(folder / out)])
@@ -76,6 +85,7 @@ def test_without_labels_probing_has_a_header_only(files):
     _, folder, words = files
     call([*words, "--out", str(folder / "out")])
     assert pd.read_csv(folder / "out" / "probing.csv").empty
+    assert pd.read_csv(folder / "out" / "probing_comparison.csv").empty
 
 
 def test_mock_wells_take_no_part(files):

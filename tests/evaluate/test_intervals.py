@@ -4,7 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
+import scipy.stats
 
+from cloome.evaluate import statistics
 from cloome.evaluate.statistics import chance_of_hit, clustered_intervals, exact_interval
 
 
@@ -19,6 +21,16 @@ from cloome.evaluate.statistics import chance_of_hit, clustered_intervals, exact
         (184, 4056, (3.92, 5.22), 2),
         (64, 2115, (2.34, 3.85), 2),
         (70, 2115, (2.59, 4.16), 2),
+        (140, 2115, (5.60, 7.76), 2),
+        (132, 2115, (5.25, 7.36), 2),
+        (178, 2115, (7.27, 9.68), 2),
+        (167, 2115, (6.78, 9.13), 2),
+        (216, 2115, (8.95, 11.58), 2),
+        (454, 2115, (19.73, 23.28), 2),
+        (645, 2115, (28.54, 32.51), 2),
+        (220, 2115, (9.13, 11.78), 2),
+        (446, 2115, (19.37, 22.89), 2),
+        (622, 2115, (27.47, 31.40), 2),
     ],
 )
 def test_exact_interval_is_the_published_one(hits, n, percent, digits):
@@ -26,9 +38,12 @@ def test_exact_interval_is_the_published_one(hits, n, percent, digits):
     np.testing.assert_allclose(found, percent, atol=0.51 * 10**-digits)
 
 
-def test_exact_interval_at_the_edges():
-    assert exact_interval(0, 20, 0.95)[0] == 0
-    assert exact_interval(20, 20, 0.95)[1] == 1
+@pytest.mark.parametrize(("hits", "n"), [(0, 1), (1, 1), (0, 20), (20, 20), (3, 20), (64, 2115)])
+def test_exact_interval_has_the_tails_that_define_it(hits, n):
+    low, high = exact_interval(hits, n, 0.9)
+    # At its ends, what was seen or more, and what was seen or less, have a chance of 5 %.
+    assert scipy.stats.binom.sf(hits - 1, n, low) == pytest.approx(0.05) if hits > 0 else low == 0
+    assert scipy.stats.binom.cdf(hits, n, high) == pytest.approx(0.05) if hits < n else high == 1
 
 
 def clustered(hits, cluster, seed=0, resamples=400):
@@ -44,16 +59,24 @@ def test_clustered_interval_is_wider_where_images_of_a_molecule_agree():
     assert high[0] - low[0] > 3 * (exact_high - exact_low)
 
 
-def test_clustered_interval_equals_the_plain_bootstrap_of_clusters():
+@pytest.mark.parametrize("clusters", [1, 2, 7])
+@pytest.mark.parametrize("held", [1, 20, 2**22])
+def test_clustered_interval_equals_the_plain_bootstrap_of_clusters(monkeypatch, clusters, held):
+    monkeypatch.setattr(statistics, "HELD", held)
     rng = np.random.default_rng(1)
-    of = rng.integers(7, size=60)
+    of = rng.integers(clusters, size=60)
     hits = rng.random((60, 2)) < [0.2, 0.6]
     low, high = clustered(hits, of)
     draws, rates = np.random.default_rng(0), []
     for _ in range(400):
-        rows = np.concatenate([np.flatnonzero(of == m) for m in draws.integers(7, size=7)])
+        rows = np.concatenate([np.flatnonzero(of == m) for m in draws.integers(clusters, size=clusters)])
         rates.append(hits[rows].mean(axis=0))
     np.testing.assert_allclose([low, high], np.quantile(rates, [0.025, 0.975], axis=0))
+
+
+def test_clustered_interval_of_one_query_is_its_outcome():
+    low, high = clustered(np.array([[True, False]]), np.array(["a molecule"]))
+    np.testing.assert_array_equal([low, high], [[1, 0], [1, 0]])
 
 
 @pytest.mark.parametrize(("pool", "right", "k"), [(6, 1, 1), (6, 1, 5), (6, 2, 2), (6, 3, 4), (4, 1, 10), (5, 5, 1)])

@@ -10,7 +10,7 @@ from cloome.config import Evaluate
 from cloome.data.labels import Labels, read_labels
 from cloome.errors import FormatError
 from cloome.evaluate.activity import TABLE_COLUMNS, activity_table
-from cloome.evaluate.probing import COLUMNS, GRID, probe
+from cloome.evaluate.probing import COLUMNS, GRID, METRICS, TEST_LACKS_CLASS, probe
 
 PART = np.repeat(["train", "validation", "test"], [60, 30, 30])
 
@@ -80,12 +80,14 @@ def test_a_task_without_a_class_in_validation_takes_the_usual_strength():
     assert found["test_auc"][2] > 0.95
 
 
-def test_a_task_without_a_class_in_test_gets_upstreams_scores():
+def test_a_task_without_a_class_in_test_is_missing_and_the_note_says_what_upstream_writes():
     features, labels = planted()
     labels[PART == "test"] = 1
     row = probe(features, labels, PART).iloc[0]
-    assert (row["test_auc"], row["test_f1"], row["test_mcc"]) == (0.5, 0, -1)
-    assert "test lacks a class" in row["note"]
+    assert row[METRICS].isna().all()
+    assert np.isfinite(row["C"])
+    assert row["note"] == TEST_LACKS_CLASS
+    assert "AUC 0.5" in row["note"]
 
 
 @pytest.mark.parametrize("actives", [0, 4])
@@ -114,7 +116,7 @@ def test_activity_table_has_true_and_shuffled_labels_and_baselines(screen):
     table = activity_table(made.samples(), with_labels(made), Evaluate())
     assert list(table.columns) == TABLE_COLUMNS
     kinds = table[["features", "labels"]].drop_duplicates().to_numpy().tolist()
-    assert kinds == [["cloome", "true"], ["cloome", "shuffled"], ["intensity", "true"], ["cell_count", "true"]]
+    assert kinds[:4] == [["cloome", "true"], ["cloome", "shuffled"], ["intensity", "true"], ["cell_count", "true"]]
     easy = table[table["assay"] == "easy"].set_index(["features", "labels"])["test_auc"]
     assert easy["cloome", "true"] > 0.9
     assert easy["intensity", "true"] < 0.75
@@ -139,6 +141,15 @@ def test_shuffled_labels_sit_at_half(screen):
     auc = activity_table(made.samples(), labels, Evaluate()).groupby(["features", "labels"])["test_auc"].mean()
     assert auc["cloome", "shuffled"] == pytest.approx(0.5, abs=0.12)
     assert auc["cloome", "true"] > 0.75
+
+
+@pytest.mark.parametrize(("level", "samples_each"), [("image", 6), ("well", 2), ("molecule", 1)])
+def test_a_sample_is_an_image_a_well_or_a_molecule(screen, level, samples_each):
+    made = screen(noise=0.1)
+    settings = Evaluate(probe_protocol="sound", probe_level=level)
+    table = activity_table(made.samples(), with_labels(made), settings)
+    assert (table["n_train"] == (24 - 6) * samples_each).all()
+    assert table[["protocol", "level"]].drop_duplicates().to_numpy().tolist() == [["sound", level]]
 
 
 def test_nothing_to_probe_gives_a_header_and_a_reason(screen, caplog):

@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
+import scipy.stats
+import sklearn.metrics
 
+from cloome.errors import FormatError
 from cloome.evaluate import ranking
 from cloome.evaluate.ranking import ranks_of_any
 from cloome.evaluate.retrieval import ranks
@@ -27,9 +30,9 @@ def integer_features(rng, queries, candidates):
     return (rng.integers(-2, 3, (n, 4)).astype(np.float32) for n in (queries, candidates))
 
 
-@pytest.mark.parametrize("block", [1, 100, 2**24])
-def test_ranks_equal_the_full_matrix_with_ties(monkeypatch, block):
-    monkeypatch.setattr(ranking, "BLOCK", block)
+@pytest.mark.parametrize("tile", [(1, 1), (7, 3), (70, 40), (2048, 1024)])
+def test_ranks_equal_the_full_matrix_with_ties(monkeypatch, tile):
+    monkeypatch.setattr(ranking, "TILE", tile)
     rng = np.random.default_rng(0)
     queries, candidates = integer_features(rng, 70, 40)
     positive = rng.integers(40, size=70)
@@ -38,6 +41,45 @@ def test_ranks_equal_the_full_matrix_with_ties(monkeypatch, block):
     found = ranks(queries, candidates, positive)
     np.testing.assert_array_equal(found, expected)
     assert found.dtype == np.int64
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+def test_a_tensor_library_ranks_as_numpy_does(monkeypatch, copies):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(ranking, "TILE_ON_GPU", (32, 16))
+    monkeypatch.setattr(ranking, "WORTH_A_GPU", 0)
+    monkeypatch.setattr(ranking, "_gpu", lambda: torch.device("cpu"))
+    rng = np.random.default_rng(3)
+    queries, candidates = integer_features(rng, 200, 50)
+    candidates = np.repeat(candidates, copies, axis=0)
+    positive = rng.integers(len(candidates), size=200)
+    right = np.arange(len(candidates)) == positive[:, None]
+    expected = naive(queries @ candidates.T, right, np.ones_like(right))
+    np.testing.assert_array_equal(ranks(queries, candidates, positive), expected)
+    expected = naive(-np.abs(queries[:, :1] - candidates[:, 0]), right, np.ones_like(right))
+    np.testing.assert_array_equal(ranks(queries[:, 0], candidates[:, 0], positive), expected)
+
+
+def test_ranks_are_those_of_scipy_and_scikit_learn():
+    rng = np.random.default_rng(4)
+    queries, candidates = integer_features(rng, 90, 60)
+    positive = rng.integers(60, size=90)
+    scores = queries @ candidates.T
+    found = ranks(queries, candidates, positive)
+    by_scipy = scipy.stats.rankdata(-scores, method="max", axis=1)
+    np.testing.assert_array_equal(found, by_scipy[np.arange(90), positive])
+    # Coverage error: how far down the list one goes for the right one, ties included.
+    assert found.mean() == pytest.approx(sklearn.metrics.coverage_error(np.eye(60)[positive], scores))
+
+
+def test_hit_rates_without_ties_are_those_of_scikit_learn():
+    rng = np.random.default_rng(5)
+    queries, candidates = (rng.normal(size=(n, 8)).astype(np.float32) for n in (300, 40))
+    positive = rng.integers(40, size=300)
+    found, scores = ranks(queries, candidates, positive), queries @ candidates.T
+    for k in (1, 5, 10):
+        by_sklearn = sklearn.metrics.top_k_accuracy_score(positive, scores, k=k, labels=np.arange(40))
+        assert np.mean(found <= k) == pytest.approx(by_sklearn)
 
 
 def test_ranks_of_scalars_go_by_distance():
@@ -64,11 +106,45 @@ def test_equal_candidates_tie_whatever_the_rounding():
     assert (first % 3 == 0).all()  # always last of its three copies
 
 
-def test_scores_that_are_no_numbers_count_against():
-    candidates = np.eye(4, dtype=np.float32)
-    candidates[3] = np.nan
-    queries = np.eye(4, dtype=np.float32)[:2]
-    np.testing.assert_array_equal(ranks(queries, candidates, np.array([0, 3])), [2, 4])
+def test_double_precision_is_kept_where_one_side_has_it():
+    candidates = np.array([[1.0], [2.0], [3.0]], dtype=np.float32)
+    queries = np.array([[1 + 1e-12], [-1 - 1e-12]])
+    np.testing.assert_array_equal(ranks(queries, candidates, np.array([1, 1])), [2, 2])
+    close = np.array([1.0, 1 + 1e-12])
+    np.testing.assert_array_equal(ranks(np.ones(2, dtype=np.float32), close, np.array([0, 1])), [1, 2])
+
+
+def test_zero_and_minus_zero_are_the_same():
+    candidates = np.array([[0.0, 1.0], [-0.0, 1.0], [0.0, -1.0]], dtype=np.float32)
+    np.testing.assert_array_equal(ranks(candidates[[0, 0]], candidates, np.array([0, 1])), [2, 2])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("scalars", [False, True])
+def test_numbers_that_are_not_finite_are_refused_with_their_rows(monkeypatch, bad, scalars):
+    monkeypatch.setattr(ranking, "BLOCK", 8)
+    good, spoiled = np.eye(9, 4, dtype=np.float32), np.eye(9, 4, dtype=np.float32)
+    spoiled[[2, 7], 0] = bad
+    if scalars:
+        good, spoiled = good[:, 0], spoiled[:, 0]
+    right = np.eye(9, dtype=bool)
+    with pytest.raises(FormatError, match=r"2 of 9 candidates .* \(rows 2, 7\); leave these rows out"):
+        ranks(good, spoiled, np.arange(9))
+    with pytest.raises(FormatError, match=r"2 of 9 queries .* \(rows 2, 7\)"):
+        ranks_of_any(spoiled, good, lambda rows: (right[rows], np.ones_like(right[rows])))
+
+
+def test_only_the_first_refused_rows_are_named():
+    values = np.full((12, 2), np.nan, dtype=np.float32)
+    with pytest.raises(FormatError, match=r"12 of 12 queries .* \(rows 0, 1, 2, 3, 4, \.\.\.\)"):
+        ranks(values, np.ones((1, 2), dtype=np.float32), np.zeros(12, dtype=int))
+
+
+def test_a_single_candidate_has_rank_1():
+    one = np.ones((1, 3), dtype=np.float32)
+    np.testing.assert_array_equal(ranks(-one, one, np.zeros(1, dtype=int)), [1])
+    np.testing.assert_array_equal(ranks(-one[0, :1], one[0, :1], np.zeros(1, dtype=int)), [1])
+    np.testing.assert_array_equal(ranks_of_any(-one, one, lambda rows: (np.ones((1, 1), bool),) * 2), [1])
 
 
 def test_no_queries_have_no_ranks():
@@ -84,3 +160,18 @@ def test_best_of_several_right_candidates(monkeypatch):
     right = ranked & (rng.random((60, 30)) < 0.2)
     found = ranks_of_any(queries, candidates, lambda rows: (right[rows], ranked[rows]))
     np.testing.assert_array_equal(found, naive(queries @ candidates.T, right, ranked))
+
+
+def test_without_a_right_candidate_all_others_lie_before():
+    rng = np.random.default_rng(2)
+    queries, candidates = integer_features(rng, 5, 12)
+    nothing, everything = np.zeros((5, 12), dtype=bool), np.ones((5, 12), dtype=bool)
+    np.testing.assert_array_equal(
+        ranks_of_any(queries, candidates, lambda rows: (nothing[rows], everything[rows])), np.full(5, 13)
+    )
+    np.testing.assert_array_equal(
+        ranks_of_any(queries, candidates, lambda rows: (nothing[rows], nothing[rows])), np.ones(5)
+    )
+    np.testing.assert_array_equal(
+        ranks_of_any(queries, candidates, lambda rows: (everything[rows], everything[rows])), np.ones(5)
+    )

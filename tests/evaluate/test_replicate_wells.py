@@ -1,9 +1,13 @@
 """Nearest well on another plate: the right compound, the right mechanism, and chance within the batch."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from cloome.config import Evaluate
+from cloome.evaluate.profiles import WellProfiles
 from cloome.evaluate.replicate_wells import replicate_wells_table
 
 SETTINGS = Evaluate(resamples=50)
@@ -48,7 +52,8 @@ def test_hits_are_those_of_a_loop_over_wells(screen):
 
 def test_baselines_without_signal_find_few(screen):
     table = replicate_wells_table(screen().samples(), SETTINGS)
-    assert set(table["features"]) == {"cloome", "intensity", "cell_count"}
+    assert {"cloome", "intensity", "cell_count"} <= set(table["features"])
+    assert set(table["candidates"]) == {"other_plates"}
     for features in ("intensity", "cell_count"):
         assert row(table, "well_to_compound", features)["value"] < 0.2
 
@@ -74,7 +79,7 @@ def test_a_well_without_replicate_is_left_out_and_counted(screen, caplog):
     lost = (made.index["plate"] == "P1") & (made.index["inchikey"] == "MOLECULE059")
     made.index = made.index[~lost]
     assert row(replicate_wells_table(made.samples(), SETTINGS), "well_to_compound")["n"] == 46
-    assert "well_to_compound: 46 query wells; 1 more" in caplog.text
+    assert "well_to_compound, cloome: 46 query wells; 1 more" in caplog.text
 
 
 @pytest.mark.parametrize("mechanisms", [True, False])
@@ -87,3 +92,22 @@ def test_one_plate_gives_no_rows(screen, mechanisms):
 def test_without_mechanisms_only_compounds_are_asked_for(screen):
     table = replicate_wells_table(screen(mechanisms=False).samples(), SETTINGS)
     assert set(table["direction"]) == {"well_to_compound"}
+
+
+def test_position_alone_finds_replicates_that_stand_in_the_same_place_and_plate_alone_none(screen):
+    table = replicate_wells_table(screen().samples(), SETTINGS)
+    assert row(table, "well_to_compound", "position")["value"] == 1
+    assert row(table, "well_to_compound", "plate")["value"] == 0
+
+
+def test_a_well_without_profile_is_neither_query_nor_candidate(screen):
+    samples = screen(noise=0.01).samples()
+    wells = samples.table[["plate", "well"]].drop_duplicates()
+    keys = samples.table.loc[wells.index, "inchikey"].to_numpy()
+    profile = samples.molecule[np.searchsorted(samples.inchikey, keys)].copy()
+    profile[(wells["plate"] == "P0") & (keys == "MOLECULE059")] = np.nan
+    profiles = WellProfiles(pd.MultiIndex.from_frame(wells), {"cellprofiler_raw": profile})
+    table = replicate_wells_table(replace(samples, profiles=profiles), SETTINGS)
+    found = row(table, "well_to_compound", "cellprofiler_raw")
+    assert (found["value"], found["n"]) == (1, 46)
+    assert row(table, "well_to_compound")["n"] == 48

@@ -16,7 +16,7 @@ SETTINGS = {
     "molecules": Molecules(bits=16).model_dump(),
     "train": Train(learn_inv_tau=True).model_dump(),
 }
-RUN = {"split": "random", "method": "cloob", "seed": 3, "shuffled": False}
+RUN = {"split": "random", "method": "cloob", "seed": 3, "control": None}
 
 
 @pytest.fixture

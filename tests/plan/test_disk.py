@@ -49,7 +49,7 @@ def test_published_weights_are_tables_of_the_screen_and_embed_with_both(root):
     published = uses_of(load_config([root / "config/paper.yaml", root / "config/published.yaml"]))
     trained = uses_of(load_config([root / "config/paper.yaml"]))
     assert published["models"].end == 0
-    assert published["embeddings"].end == pytest.approx(trained["embeddings"].end * 2 / 12)
+    assert published["embeddings"].end == pytest.approx(trained["embeddings"].end * 2 / 16)
     assert published["tables of the screen"].end - trained["tables of the screen"].end == 352_014_131 + 352_013_623
 
 

@@ -40,7 +40,7 @@ def test_the_demo_is_planned_and_nothing_is_written(clone, capsys):
     assert "none: the screen is simulated here" in printed
     assert ["image", "store", "69", "MB", "69", "MB", "0", "B"] in lines  # 672 x 5 x 128 x 160 = 68.8 MB
     assert "archives of 2 plates at a time" in printed
-    assert ["train_run", "2"] in lines
+    assert ["train_run", "3"] in lines
     assert ["images", "2"] in lines
     assert max(map(len, printed.splitlines())) <= 100
 
@@ -52,7 +52,7 @@ def test_a_run_that_cannot_fit_is_told(clone, capsys):
     printed = capsys.readouterr().out
     assert "free there: it DOES NOT FIT: " in printed
     assert "archives of 1 plate at a time" in printed
-    assert "training on a GPU of 1,000 images/s: 23 s" in printed  # 2 runs x 24 epochs x 672 x 0.7 images
+    assert "training on a GPU of 1,000 images/s: 23 s" in printed  # 2 trained runs x 24 epochs x 672 x 0.7 images
 
 
 def test_the_places_are_those_of_the_workflow(clone, root):

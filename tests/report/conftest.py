@@ -17,7 +17,9 @@ from cloome.data.plates import Field, write_plate
 from cloome.data.refused import beside, left_out_of, write_refused
 from cloome.data.splits import write_split
 from cloome.data.train_log import LOG_COLUMNS
-from cloome.report.runs import PROBING_COLUMNS
+from cloome.report.page_tables import OTHERS
+from cloome.report.runs import PROBING_COLUMNS, find_runs
+from cloome.report.tables import paper_table
 
 CHANNELS = ["Mito", "ERSyto", "ERSytoBleed", "Ph_golgi", "Hoechst"]
 PLATES = ["90001", "90002"]
@@ -40,6 +42,16 @@ class Screen:
     def write(self, run: int, benchmark: str, rows: list[dict]) -> None:
         write_evaluation(self.runs[run], benchmark, rows)
 
+    def tables(self) -> dict[int, pd.DataFrame]:
+        return {number: paper_table(number, find_runs(self.runs)) for number in (1, 2, 3, 4)}
+
+    def as_published(self) -> None:
+        """The first two runs become those of the published weights, which have no training log."""
+        names = [f"random-published_{what}-seed0" for what in ("retrieval", "bioactivity")]
+        self.runs[:] = [run.rename(run.with_name(name)) for run, name in zip(self.runs[:2], names, strict=True)]
+        for run in self.runs:
+            (run / "train_log.csv").unlink()
+
     def arguments(self, out: Path, config: Path, tables: list[Path]) -> list[str]:
         words = ["--config", config, "--runs", *self.runs, "--tables", *tables, "--index", self.index]
         words += ["--molecules", self.molecules, "--splits", self.splits, "--plates", *self.plates, "--out", out]
@@ -48,14 +60,16 @@ class Screen:
 
 def accuracy_row(value: float, chance: float = 0.125, **others) -> dict:
     """One row of an evaluation table; n = 8 queries of 8 molecules."""
-    row = {"features": "cloome", "direction": "image_to_molecule", "queries": "one_per_molecule", "pool": 8, "k": 1}
-    row |= {"n": 8, "hits": round(8 * value), "value": value, "low": max(0, value - 0.2), "high": min(1, value + 0.2)}
-    row |= {"clusters": 8, "cluster_low": max(0, value - 0.3), "cluster_high": min(1, value + 0.3), "chance": chance}
+    row = {"features": "cloome", "direction": "image_to_molecule", "queries": "one_per_molecule", "candidates": "all"}
+    row |= {"pool": 8, "k": 1, "n": 8, "hits": round(8 * value), "value": value}
+    row |= {"low": max(0, value - 0.2), "high": min(1, value + 0.2), "clusters": 8}
+    row |= {"cluster_low": max(0, value - 0.3), "cluster_high": min(1, value + 0.3), "chance": chance}
     return row | {"mean_rank": 2.5, "median_rank": 2.0, "chance_within_batch": np.nan} | others
 
 
 def write_evaluation(run: Path, benchmark: str, rows: list[dict]) -> None:
     columns = PROBING_COLUMNS if benchmark == "probing" else RANKING_COLUMNS
+    columns = list(dict.fromkeys([*columns, *(name for row in rows for name in row)]))
     write_csv(pd.DataFrame(rows, columns=columns), run / "evaluation" / f"{benchmark}.csv")
 
 
@@ -139,6 +153,8 @@ def make_screen(tmp_path: Path) -> Screen:
         )
         write_evaluation(run, "zero_shot_mechanism", [])
         write_evaluation(run, "probing", [])
+        for name in OTHERS:
+            write_csv(pd.DataFrame(columns=["features", "value"]), run / "evaluation" / f"{name}.csv")
         write_evaluation(
             run,
             "replicate_wells",

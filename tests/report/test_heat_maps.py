@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from cloome.data.plates import NOT_COUNTED
-from cloome.report import figures
 from cloome.report.heat_maps import (
     colour_scale,
     map_measures,
@@ -108,11 +107,6 @@ def test_maps_have_letters_numbers_and_the_names_of_their_plates():
     assert texts.count("A") == texts.count("P") == len(plates) == 2
     assert {"1", "3", "23"} <= set(texts)
     assert drawing.count("<image") >= 2
-
-
-def test_a_drawing_that_is_too_large_is_a_png(monkeypatch):
-    monkeypatch.setattr(figures, "LARGEST_SVG", 1000)
-    assert plate_maps(index_of(), {"cell_count": "nuclei"})[0].startswith("data:image/png;base64,")
 
 
 def test_the_strip_has_one_dot_per_plate_and_panel():

@@ -1,44 +1,30 @@
 """The page: one self-contained file that says what was measured, on what, and what the controls say."""
 
 import base64
-import io
 import re
+from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
-from PIL import Image
 
 from cloome.cli import main
+from cloome.data.files import write_csv
 from cloome.data.index import read_index, write_index
-from cloome.data.molecules import read_molecules
 from cloome.data.plates import NOT_COUNTED
-from cloome.report.gallery import retrieve
-from cloome.report.held_out import read_held_out
 from cloome.report.page import Sources, render
-from cloome.report.pictures import channel_colours, composite, structure, thumbnail
 from cloome.report.runs import find_runs
-from cloome.report.scorecard import controls, scorecard
-from cloome.report.tables import paper_table
 
 
 def sources(screen) -> Sources:
     return Sources(str(screen.index), str(screen.molecules), [str(path) for path in screen.plates], str(screen.splits))
 
 
-def tables_of(screen) -> dict:
-    return {number: paper_table(number, find_runs(screen.runs)) for number in (1, 2, 3, 4)}
-
-
-def held_out_of(screen):
-    run = find_runs(screen.runs)[0]
-    return read_held_out(run, screen.splits, read_index(screen.index), read_molecules(screen.molecules))
-
-
 @pytest.fixture(scope="module")
 def page(unchanged_screen, config) -> str:
     screen = unchanged_screen
-    return render(config, find_runs(screen.runs), tables_of(screen), sources(screen))
+    return render(config, find_runs(screen.runs), screen.tables(), sources(screen))
 
 
 def test_command_writes_the_same_page_again(unchanged_screen, config, page, tmp_path):
@@ -61,7 +47,7 @@ def test_page_is_one_file_that_needs_no_other(page):
 
 def test_every_picture_has_a_text(page):
     texts = re.findall(r'<img src="[^"]*" alt="([^"]*)"', page)
-    assert len(texts) == page.count("<img ") == 4 + 8 * 5 + 6 * 4
+    assert len(texts) == page.count("<img ") == 5 + 6 * 6 + 6 * 6
     assert all(text.strip() for text in texts)
 
 
@@ -90,7 +76,7 @@ def test_page_lists_the_plates_that_lack_most_fields(page):
 
 def test_page_without_any_measure_has_the_strip_and_no_maps(screen, config):
     write_index(read_index(screen.index).assign(cell_count=NOT_COUNTED), screen.index)
-    page = render(config, find_runs(screen.runs), tables_of(screen), sources(screen))
+    page = render(config, find_runs(screen.runs), screen.tables(), sources(screen))
     assert "share of blurry and of saturated fields" in page
     assert "The index holds no measures to map" in page
 
@@ -99,135 +85,87 @@ def test_page_of_a_real_screen_does_not_call_it_simulated(unchanged_screen, conf
     screen = unchanged_screen
     control = find_runs(screen.runs[2:])
     real = config.model_copy(update={"simulate": None})
-    page = render(real, control, tables_of(screen), sources(screen))
+    page = render(real, control, screen.tables(), sources(screen))
     assert "simulated screen" not in page
     assert "The screen is not the paper's" in page
     screen_of_paper = real.screen.model_copy(update={"name": "bray2017"})
-    paper = render(real.model_copy(update={"screen": screen_of_paper}), control, tables_of(screen), sources(screen))
+    paper = render(real.model_copy(update={"screen": screen_of_paper}), control, screen.tables(), sources(screen))
     assert "The screen is not the paper's" not in paper
 
 
-def as_published(screen) -> None:
-    """The screen's first two runs become those of the published weights, which have no training log."""
-    names = [f"random-published_{what}-seed0" for what in ("retrieval", "bioactivity")]
-    screen.runs[:] = [run.rename(run.with_name(name)) for run, name in zip(screen.runs[:2], names, strict=True)]
-    for run in screen.runs:
-        (run / "train_log.csv").unlink()
-
-
 def test_page_of_published_weights_shows_no_training(screen, config):
-    as_published(screen)
-    page = render(config, find_runs(screen.runs), tables_of(screen), sources(screen))
+    screen.as_published()
+    page = render(config, find_runs(screen.runs), screen.tables(), sources(screen))
     assert "these are the published weights" in page
     assert "Training curves" not in page
     assert "2 runs" in page
 
 
-def test_scorecard_takes_each_table_from_the_weights_published_for_it(screen, accuracy):
-    as_published(screen)
-    for run in (0, 1):
-        tasks = [{"features": "cloome", "labels": "true", "test_auc": value} for value in (0.7, 0.8)]
-        screen.write(run, "probing", tasks)
-        screen.write(run, "zero_shot_molecule", [accuracy(0.5, direction="image_to_image", queries="all_images")])
-        screen.write(run, "zero_shot_mechanism", [accuracy(0.5, direction="image_to_image", queries="all_images")])
-    models = {(line["number"], line["model"]) for line in scorecard(tables_of(screen), is_paper=True)}
-    retrieval, bioactivity = "random split, published_retrieval", "random split, published_bioactivity"
-    assert models == {(1, retrieval), (2, bioactivity), (3, retrieval), (4, retrieval)}
+def test_an_untrained_network_has_no_training_curve_and_is_not_shown_where_a_trained_one_is(screen, config):
+    screen.runs[0] = screen.runs[0].rename(screen.runs[0].with_name("random-cloob-seed0-untrained"))
+    page = render(config, find_runs(screen.runs), screen.tables(), sources(screen))
+    assert "inverse temperature of random-cloob-seed0-untrained" not in page
+    assert "test part of <i>random-cloob-seed1</i>" in page
+    assert "random split, cloob-untrained" in page
 
 
 def test_page_survives_evaluations_without_rows_and_a_control_alone(screen, config):
     for run in range(3):
         for benchmark in ("retrieval", "zero_shot_molecule", "zero_shot_mechanism", "replicate_wells", "probing"):
             screen.write(run, benchmark, [])
-    page = render(config, find_runs(screen.runs[2:]), tables_of(screen), sources(screen))
+    page = render(config, find_runs(screen.runs[2:]), screen.tables(), sources(screen))
     assert "No run has an evaluation with rows" in page
     assert "No control was run" in page
     assert "no test images to show" in page
+    assert page.count("Does not apply") == 4 + 1 + 3  # tables, replicate wells, other evaluations
 
 
-def test_scorecard_says_how_a_value_lies_to_chance(screen, accuracy):
-    screen.write(0, "retrieval", [accuracy(0.5, cluster_low=0.2, cluster_high=0.8)])
-    screen.write(0, "zero_shot_molecule", [accuracy(0.2, direction="image_to_image", queries="all_images")])
-    screen.runs[1:] = []
-    above, inside = scorecard(tables_of(screen), is_paper=False)
-    assert above["verdict"] == "4.0 x chance, interval above chance"
-    assert (above["reproduced"], above["interval"], above["paper"]) == ("50.0 %", "[20.0, 80.0]", "3.03 %")
-    assert inside["verdict"] == "1.6 x chance, interval includes chance"
+def test_page_of_a_run_without_probing_says_that_table_2_does_not_apply(page):
+    assert "Does not apply: no assay was probed" in page
+    assert "Test AUC of each assay" not in page
 
 
-def test_scorecard_compares_with_the_paper_only_for_as_many_queries(screen, accuracy):
-    screen.runs[1:] = []
-    for n, words in ((2115, "interval above the paper's"), (8, "not comparable")):
-        screen.write(0, "retrieval", [accuracy(0.5, n=n)])
-        assert words in scorecard(tables_of(screen), is_paper=True)[0]["verdict"]
-        assert words not in scorecard(tables_of(screen), is_paper=False)[0]["verdict"]
+def test_page_shows_each_assay_beside_the_baseline(screen, config):
+    tasks = [
+        {"features": features, "labels": "true", "test_auc": auc, "task": task, "assay": f"A{task}"}
+        for features, shift in (("cloome", 0.2), ("cell_count", 0.0))
+        for task, auc in enumerate((0.5, 0.6, 0.7))
+    ]
+    screen.write(1, "probing", tasks)
+    page = render(config, find_runs(screen.runs), screen.tables(), sources(screen))
+    assert "Test AUC of each assay of random-cloob-seed1" in page
+    assert "baseline: cell count" in page
 
 
-def test_controls_pass_only_where_chance_lies_in_the_interval(screen, accuracy):
-    leak = accuracy(0.9, features="repaired", low=0.6, high=0.99, cluster_low=0.5, cluster_high=1.0)
-    honest = accuracy(0.125, features="repaired", direction="molecule_to_image")
-    displaced = accuracy(0.0, features="repaired", queries="all_images", high=0.1, cluster_high=0.05)
-    screen.write(0, "retrieval", [leak, honest, displaced])
-    screen.write(1, "retrieval", [leak, honest, displaced])
-    found = controls(tables_of(screen), find_runs(screen.runs), confidence=0.95)
-    assert [row["passed"] for row in found if "re-paired" in row["control"]] == [False, True, True]
-    shuffled = [row for row in found if "shuffled pairs" in row["control"]]
-    assert [row["passed"] for row in shuffled] == [True, True]
+def test_page_shows_any_other_evaluation_as_it_is_and_says_how_many_rows_it_leaves_out(screen, config):
+    table = pd.DataFrame({"features": ["cloome", None, *["x"] * 60], "mean_value": [0.123456, np.nan, *[1.0] * 60]})
+    write_csv(table, screen.runs[0] / "evaluation" / "batch_effects.csv")
+    page = render(config, find_runs(screen.runs), screen.tables(), sources(screen))
+    assert '<th scope="col">mean value</th>' in page
+    assert "<td>random-cloob-seed0</td><td>cloome</td><td>0.1235</td>" in page
+    assert "<td>random-cloob-seed0</td><td></td><td></td>" in page
+    assert "And 2 more rows" in page
+    assert page.count("Does not apply: no values") == 1 + 2  # table 4, and the other two evaluations
 
 
-def test_probing_of_shuffled_labels_is_a_control(screen):
-    aucs = np.linspace(0.4, 0.6, 11)
-    for run, shift in enumerate((0.0, 0.2)):
-        rows = [{"features": "cloome", "labels": "shuffled", "test_auc": auc + shift} for auc in aucs]
-        screen.write(run, "probing", rows)
-    found = controls(tables_of(screen), find_runs(screen.runs), confidence=0.95)
-    assert [row["passed"] for row in found if "labels" in row["control"]] == [True, False]
+def test_page_keeps_settings_that_the_paper_has_not_apart(screen, config, accuracy):
+    screen.write(0, "retrieval", [accuracy(0.5), accuracy(0.25, candidates="other_plates", queries="wells_averaged")])
+    page = render(config, find_runs(screen.runs[:1]), screen.tables(), sources(screen))
+    main, apart = page.split("Table 1 in other settings than the paper's")
+    words = "image → molecule, wells averaged, candidates from other plates only, of 8"
+    assert words not in main
+    assert words in apart
 
 
-def test_held_out_is_the_test_part_only(screen):
-    held_out = held_out_of(screen)
-    assert len(held_out.molecules) == 8
-    assert len(held_out.fields) == 8 * 2 * 2
-    own = held_out.molecule_of_image()
-    same = (held_out.images * held_out.structures[own]).sum(axis=1) == 1
-    assert (held_out.molecules["inchikey"].to_numpy()[own] == held_out.fields["inchikey"]).all()
-    assert same.sum() == 7 * 4  # the last molecule's images point at another one
+def test_page_calls_published_values_of_another_screen_not_comparable(page):
+    assert "Published for another screen: not comparable" in page
+    assert "not comparable: another screen" in page
+    assert "without a counterpart here</th>" not in page
 
 
-def test_gallery_marks_right_answers_and_those_with_the_same_mechanism(screen):
-    held_out = held_out_of(screen)
-    by_molecule, by_image = retrieve(held_out, seed=0)
-    assert (len(by_molecule), len(by_image)) == (8, 6)
-    own = held_out.molecule_of_image()
-    for entry in by_molecule:
-        for hit in entry["hits"]:
-            assert (hit["verdict"] == "right") == (own[hit["row"]] == entry["query"])
-    first = [entry["hits"][0]["verdict"] for entry in by_molecule]
-    assert first[1:7] == ["right"] * 6
-    assert first[7] == "same mechanism"
-    assert retrieve(held_out, seed=0) == (by_molecule, by_image)
-
-
-def test_composite_is_an_eight_bit_colour_image():
-    channels = ["Mito", "Hoechst"]
-    colours = channel_colours(channels, "Hoechst")
-    image = np.zeros((2, 6, 8), dtype=np.uint8)
-    image[1, 2, 3] = 255
-    rgb = composite(image, colours)
-    assert (rgb.dtype, rgb.shape) == (np.uint8, (6, 8, 3))
-    assert rgb[2, 3].argmax() == 2  # nuclei are blue
-    assert rgb.sum() == rgb[2, 3].sum()
-    full = composite(np.full((2, 6, 8), 255, dtype=np.uint8), colours)
-    assert full.max() == 0  # a field without any contrast is all background
-
-
-def test_thumbnail_is_a_small_picture_of_the_same_shape():
-    content = base64.b64decode(thumbnail(np.zeros((52, 70, 3), dtype=np.uint8)).partition(",")[2])
-    assert Image.open(io.BytesIO(content)).size == (148, 110)
-
-
-def test_structure_is_an_svg_and_an_unreadable_one_is_none():
-    drawing = structure("c1ccccc1O")
-    assert drawing.startswith("data:image/svg+xml;base64,")
-    assert b"<svg" in base64.b64decode(drawing.partition(",")[2])
-    assert structure("not a structure") is None
+def test_every_drawing_is_well_formed_xml_with_a_title(page):
+    drawings = re.findall(r"data:image/svg\+xml;base64,([^\"]*)", page)
+    assert len(drawings) == 5 + 6 + 6 * 5  # figures; drawn molecules; molecules of drawn images
+    for drawing in drawings:
+        root = ElementTree.fromstring(base64.b64decode(drawing))
+        assert root.findtext("{http://www.w3.org/2000/svg}title").strip()

@@ -7,7 +7,16 @@ import pytest
 from cloome.cli import main
 from cloome.errors import FormatError
 from cloome.report.runs import find_runs
-from cloome.report.tables import ACCURACY, COLUMNS, MEAN_AUC, MEAN_RANK, SHARE_ABOVE, collect, paper_table, read_paper
+from cloome.report.tables import (
+    ACCURACY,
+    COLUMNS,
+    MEAN_AUC,
+    MEAN_RANK,
+    SHARE_ABOVE,
+    TASK_MEANS,
+    collect,
+    paper_table,
+)
 
 
 def row(table: pd.DataFrame, **wanted) -> pd.Series:
@@ -86,9 +95,34 @@ def test_probing_counts_tasks_above_the_threshold_and_keeps_the_labels_a_word(sc
     tasks = [{"features": "cloome", "labels": "true", "test_auc": value} for value in (0.95, 0.85, 0.6, 0.9, np.nan)]
     screen.write(0, "probing", tasks)
     table = paper_table(2, find_runs(screen.runs))
-    auc, share = (row(table, method="cloob", measure=measure) for measure in (MEAN_AUC, SHARE_ABOVE))
+    auc, share = (row(table, method="cloob", measure=measure) for measure in (MEAN_AUC, SHARE_ABOVE[0.9]))
     assert (auc.reproduced, auc.n, auc.chance) == (pytest.approx(0.825), 4, 0.5)
     assert (share.reproduced, share.n, share.queries) == (0.25, 4, "true")
+    others = [row(table, method="cloob", measure=SHARE_ABOVE[limit]).reproduced for limit in (0.7, 0.8)]
+    assert others == [0.75, 0.75]
+
+
+def test_probing_averages_each_score_over_the_tasks_that_have_it(screen):
+    names = ["test_auc", "test_average_precision", "test_f1"]
+    scores = [(0.9, 0.5, np.nan), (0.7, 0.25, 0.4), (np.nan, np.nan, np.nan)]
+    tasks = [{"features": "cloome", "labels": "true"} | dict(zip(names, values, strict=True)) for values in scores]
+    screen.write(0, "probing", tasks)
+    table = paper_table(2, find_runs(screen.runs))
+    cells = {name: row(table, method="cloob", measure=TASK_MEANS[name]) for name in names}
+    assert {name: (cell.reproduced, cell.n) for name, cell in cells.items()} == {
+        "test_auc": (0.8, 2),
+        "test_average_precision": (0.375, 2),
+        "test_f1": (0.4, 1),
+    }
+
+
+def test_only_rows_with_all_candidates_stand_beside_the_papers_values(screen, accuracy):
+    rows = [accuracy(0.5, candidates="all"), accuracy(0.25, candidates="other_plates", pool=900)]
+    screen.write(0, "retrieval", rows)
+    table = paper_table(1, find_runs(screen.runs[:1]))
+    table = table[(table["measure"] == ACCURACY) & table["reproduced"].notna()].set_index("candidates")
+    assert table.loc["all", "paper"] == 0.03026  # although the other rows have a larger pool
+    assert pd.isna(table.loc["other_plates", "paper"])
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
@@ -119,32 +153,3 @@ def test_command_writes_the_table(screen, tmp_path):
 def test_a_folder_that_is_no_run_is_named(tmp_path):
     with pytest.raises(FormatError, match=r"somewhere: not the folder of a run.*random-cloob-seed0"):
         find_runs([tmp_path / "somewhere"])
-
-
-PAPER_CELLS = [  # FACTS 1.2, 1.4, 1.5
-    (1, "random", "cloome", "image_to_molecule", 1, (0.03026, 0.0234, 0.0385)),
-    (1, "random", "cloome", "molecule_to_image", 10, (0.07896, 0.0678, 0.0913)),
-    (3, "random", "cloome", "image_to_image", 1, (0.184, 0.181, 0.188)),
-    (3, "scaffold", "cloome", "image_to_image", 10, (0.671, 0.666, 0.677)),
-    (3, "random", "gapnet", "image_to_image", 1, (0.00361, 0.00307, 0.00422)),
-    (4, "random", "cellprofiler", "image_to_image", 5, (0.0946, 0.0886, 0.101)),
-    (4, "scaffold", "cloome", "image_to_image", 1, (0.185, 0.173, 0.197)),
-]
-
-
-@pytest.mark.parametrize(("number", "split", "features", "direction", "k", "cell"), PAPER_CELLS)
-def test_paper_values(number, split, features, direction, k, cell):
-    paper = read_paper(number)
-    paper = paper[paper["pool"] != 100]
-    found = row(paper, split=split, features=features, direction=direction, k=k, measure=ACCURACY)
-    assert (found.value, found.low, found.high) == cell
-
-
-def test_paper_intervals_hold_their_values_and_every_value_has_a_source():
-    for number in (1, 2, 3, 4):
-        paper = read_paper(number)
-        assert paper["source"].str.len().gt(5).all()
-        bounded = paper.dropna(subset="low")
-        assert ((bounded["low"] < bounded["value"]) & (bounded["value"] < bounded["high"])).all()
-        setting = ["split", "features", "direction", "queries", "pool", "k", "measure"]
-        assert not paper.duplicated(setting).any()

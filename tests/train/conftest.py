@@ -64,10 +64,10 @@ class SmallScreen:
         """The inputs as the stage's functions name them."""
         return {"plates": self.plates, "index": self.index, "molecules": self.molecules, "split": self.split}
 
-    def train(self, out: Path, method="cloob", seed=0, shuffle=False, state=None, **settings) -> Path:
+    def train(self, out: Path, method="cloob", seed=0, control=None, state=None, **settings) -> Path:
         """Train with some settings changed; returns the model's path."""
         state = state or out.with_suffix(".state")
-        train(self.config(**settings), **self.inputs(), method=method, seed=seed, shuffle=shuffle, state=state, out=out)
+        train(self.config(**settings), **self.inputs(), method=method, seed=seed, control=control, state=state, out=out)
         return out
 
     def image(self, sample_key: str) -> np.ndarray:

@@ -159,7 +159,7 @@ def test_a_state_is_also_saved_within_an_epoch_and_says_where_it_is(screen, tmp_
         ({"ema": 0.9}, "train.ema was null, is 0.9"),
         ({"seed": 1}, "run.seed was 0, is 1"),
         ({"method": "clip"}, 'run.method was "cloob", is "clip"'),
-        ({"shuffle": True}, "run.shuffled was false, is true"),
+        ({"control": "shuffled"}, 'run.control was null, is "shuffled"'),
     ],
 )
 def test_a_changed_setting_starts_over_and_is_named(screen, tmp_path, monkeypatch, caplog, same_weights, change, named):

@@ -352,13 +352,14 @@ def test_compiling_without_a_compiler_says_so(monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_compiled_encoder_has_the_same_names_losses_and_gradients():
+@pytest.mark.parametrize("micro_batch", [None, 4])
+def test_a_compiled_encoder_has_the_same_names_losses_and_gradients(micro_batch):
     if shutil.which(os.environ.get("CXX", "g++")) is None:
         pytest.skip("no C++ compiler")
     network, batch = new_network(), new_batch()
     names = list(network.state_dict())
-    expected = new_step(copied := copy.deepcopy(network)).backward(batch)
-    loss = new_step(network, compile=True).backward(batch)
+    expected = new_step(copied := copy.deepcopy(network), micro_batch=micro_batch).backward(batch)
+    loss = new_step(network, compile=True, micro_batch=micro_batch).backward(batch)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-4)
     assert far(gradients(network), gradients(copied)) < 1e-4
     assert list(network.state_dict()) == list(copy.deepcopy(network).state_dict()) == names

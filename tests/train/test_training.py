@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("on_the_cpu")
 def test_a_training_writes_a_model_and_its_log(screen, tmp_path):
     model = load_checkpoint(screen.train(tmp_path / "model.pt"))
     assert model.channels == ["DNA", "ER", "AGP"]
-    assert model.run == {"split": "random", "method": "cloob", "seed": 0, "shuffled": False}
+    assert model.run == {"split": "random", "method": "cloob", "seed": 0, "control": None}
     assert model.settings["train"] == screen.config().train.model_dump()
     inchikey = screen.inchikey()
     trained = inchikey.index[inchikey.isin([f"MOLECULE-{number}" for number in range(6)])]
@@ -57,8 +57,16 @@ def test_the_same_seed_gives_the_same_model(screen, tmp_path, same_weights):
     first = screen.train(tmp_path / "first.pt")
     assert same_weights(first, screen.train(tmp_path / "again.pt"))
     assert not same_weights(first, screen.train(tmp_path / "other.pt", seed=1))
-    assert not same_weights(first, screen.train(tmp_path / "control.pt", shuffle=True))
+    assert not same_weights(first, screen.train(tmp_path / "control.pt", control="shuffled"))
     assert not same_weights(first, screen.train(tmp_path / "clip.pt", method="clip"))
+
+
+def test_the_untrained_control_is_the_network_before_the_first_step(screen, tmp_path, same_weights):
+    untrained = screen.train(tmp_path / "a.pt", control="untrained")
+    assert same_weights(untrained, screen.train(tmp_path / "b.pt", control="untrained", learning_rate=0.1))
+    assert load_checkpoint(untrained).run["control"] == "untrained"
+    assert len(pd.read_csv(tmp_path / "train_log.csv")) == 0
+    assert not same_weights(untrained, screen.train(tmp_path / "c.pt"))
 
 
 def test_a_learned_temperature_moves_and_stays_within_its_limits(screen, tmp_path):

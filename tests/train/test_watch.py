@@ -132,6 +132,13 @@ def test_the_first_loss_that_is_no_number_is_named_with_its_batch(bad):
         losses.read()
 
 
+def test_a_validation_loss_that_is_no_number_ends_the_training(screen, tmp_path, on_the_cpu):
+    """The only step has a loss; the weights that it leaves have none."""
+    changes = {"batch": 24, "learning_rate": 1e30, "warmup": 0}
+    with pytest.raises(CloomeError, match=r"the validation loss is nan after epoch 1.*write a smaller train.learning"):
+        screen.train(tmp_path / "model.pt", epochs=1, **changes)
+
+
 def test_losses_are_read_in_order_and_only_once():
     losses = Losses(1, [1.0])
     for number in (1, 2):

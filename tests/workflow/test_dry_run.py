@@ -22,7 +22,7 @@ def test_the_paper_is_planned_whole(root):
     jobs = counts(done.stdout + done.stderr)
     assert jobs["download_plate"] == jobs["download_metadata"] == 406
     assert jobs["images"] == 406
-    assert jobs["train_run"] == jobs["embed"] == jobs["evaluate"] == 12
+    assert jobs["train_run"] == jobs["embed"] == jobs["evaluate"] == 16, "12 models and 4 untrained networks"
 
 
 def test_published_weights_are_fetched_and_nothing_is_trained(root):
@@ -36,7 +36,7 @@ def test_published_weights_are_fetched_and_nothing_is_trained(root):
 
 def test_every_loss_is_a_run(root, tmp_path):
     more = tmp_path / "more.yaml"
-    more.write_text("runs: {methods: [clip, cloob, siglip, cwcl], shuffled_control: false}\n")
+    more.write_text("runs: {methods: [clip, cloob, siglip, cwcl], shuffled_control: false, untrained_control: false}\n")
     configs = [str(root / "config/config.yaml"), str(root / "config/better.yaml"), str(more)]
     done = dry_run(root, "--directory", str(tmp_path), "--configfile", *configs)
     assert counts(done.stdout + done.stderr)["train_run"] == 4, done.stderr
@@ -53,8 +53,8 @@ def test_the_demo_and_its_three_seeds_are_planned(root, tmp_path):
         str(root / "config/config.yaml"),
         str(root / "config/three_seeds.yaml"),
     )
-    assert counts(one.stdout + one.stderr)["train_run"] == 2
-    assert counts(three.stdout + three.stderr)["train_run"] == 4
+    assert counts(one.stdout + one.stderr)["train_run"] == 3  # the model and its two controls
+    assert counts(three.stdout + three.stderr)["train_run"] == 5
 
 
 def test_every_target_has_a_name_and_a_description(root):
@@ -69,6 +69,7 @@ def test_every_target_has_a_name_and_a_description(root):
         "table_2",
         "table_3",
         "table_4",
+        "scorecard",
         "report",
         "all",
     ):

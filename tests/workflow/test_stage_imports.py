@@ -27,7 +27,7 @@ ENTRY_POINTS = {
     "train": ["train"],
     "embed": ["embed"],
     "evaluate": ["evaluate"],
-    "report": ["report", "table"],
+    "report": ["report", "scorecard", "table"],
 }
 
 

@@ -11,7 +11,7 @@ from snakemake.settings.types import DeploymentMethod
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
-from cloome.config import METHODS, PUBLISHED_TABLES
+from cloome.config import CONTROLS, METHODS, PUBLISHED_TABLES
 from cloome.config_files import check_config, running_text, screen_id, settings_text, store_id
 from cloome.data.files import read_csv
 from cloome.data.sources import TABLES, read_sources
@@ -55,7 +55,7 @@ PUBLISHED = EXPERIMENT.model.source == "published"
 
 
 wildcard_constraints:
-    run=f"[A-Za-z0-9_]+-({'|'.join([*METHODS, *PUBLISHED_TABLES])})-seed[0-9]+(-shuffled)?",
+    run=f"[A-Za-z0-9_]+-({'|'.join([*METHODS, *PUBLISHED_TABLES])})-seed[0-9]+(-({'|'.join(CONTROLS)}))?",
     plate="[^/]+",
     channel="[A-Za-z0-9_]+",
     split="[A-Za-z0-9_]+",
@@ -138,6 +138,7 @@ CODE = {
         "data/molecules.py",
         "data/plates.py",
         "data/splits.py",
+        "data/wells.py",
     ],
     "report": [
         "report",
@@ -303,6 +304,17 @@ def well_tables():
     return expand(tables, plate=PLATE_NAMES, table=["mean_well_profiles", "qc"])
 
 
+def profile_files():
+    """The CellProfiler profiles of each plate, where the screen has them."""
+    tables = f"{RESOURCES}/plates/{{plate}}/mean_well_profiles.csv"
+    return expand(tables, plate=PLATE_NAMES) if SCREEN.kind == "archives" else []
+
+
+def profile_option():
+    """The part of the command that names their folder: a line with hundreds of files would be too long."""
+    return ["--profiles", f"{RESOURCES}/plates"] if SCREEN.kind == "archives" else []
+
+
 def split_tables(wildcards):
     """The published tables of a split, if it is a published one."""
     published = EXPERIMENT.runs.splits[wildcards.split].kind == "published"
@@ -318,7 +330,7 @@ def run_options(wildcards):
     """Method, seed and control of a run, from its name."""
     name, _, seed = wildcards.run.rpartition("-seed")
     number, _, control = seed.partition("-")
-    return ["--method", name.rsplit("-", 1)[1], "--seed", number, *(["--shuffled"] if control else [])]
+    return ["--method", name.rsplit("-", 1)[1], "--seed", number, *(["--control", control] if control else [])]
 
 
 def run_model(wildcards):

@@ -1,5 +1,14 @@
 # evaluate: every benchmark and control on one run's embeddings.
-BENCHMARKS = ["retrieval", "probing", "zero_shot_molecule", "zero_shot_mechanism", "replicate_wells"]
+BENCHMARKS = [
+    "retrieval",
+    "probing",
+    "probing_comparison",
+    "zero_shot_molecule",
+    "zero_shot_mechanism",
+    "replicate_wells",
+    "average_precision",
+    "batch_effects",
+]
 
 
 rule evaluate:
@@ -9,6 +18,7 @@ rule evaluate:
         molecules=rules.molecules.output.molecules,
         split=run_split,
         labels=label_files(),
+        profiles=profile_files(),
         code=code("evaluate"),
     output:
         expand(f"{RESULTS}/runs/{{{{run}}}}/evaluation/{{benchmark}}.csv", benchmark=BENCHMARKS),
@@ -22,10 +32,11 @@ rule evaluate:
     params:
         settings=settings("evaluate"),
         labels=label_option,
+        profiles=profile_option(),
         folder=lambda wildcards, output: Path(output[0]).parent,
     message:
         "Evaluating {wildcards.run}"
     shell:
         "python -m cloome evaluate --config <(echo {params.settings:q}) --embeddings {input.embeddings:q}"
         " --index {input.index:q} --molecules {input.molecules:q} --split {input.split:q} {params.labels:q}"
-        " --out {params.folder:q} 2> {log:q}"
+        " {params.profiles:q} --out {params.folder:q} 2> {log:q}"

@@ -30,6 +30,27 @@ rule table:
         "python -m cloome table --number {wildcards.number:q} --runs {params.runs:q} --out {output:q} 2> {log:q}"
 
 
+rule compare:
+    input:
+        tables=expand(f"{RESULTS}/report/table_{{number}}.csv", number=[1, 2, 3, 4]),
+        code=code("report"),
+    output:
+        report(f"{RESULTS}/report/scorecard.csv", category="report", caption="../report/scorecard.rst"),
+    log:
+        f"{LOGS}/report/scorecard.log",
+    benchmark:
+        f"{TIMES}/report/scorecard.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        settings=settings("report"),
+    message:
+        "Comparing the tables with the paper's values"
+    shell:
+        "python -m cloome scorecard --config <(echo {params.settings:q}) --tables {input.tables:q}"
+        " --out {output:q} 2> {log:q}"
+
+
 rule page:
     input:
         evaluations=EVALUATIONS,
