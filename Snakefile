@@ -19,12 +19,20 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/embed.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/provenance.smk"
+
+
+# With --sdm apptainer, jobs run in this image (docs/containers.md).
+if (ROOT / "cloome.sif").is_file():
+
+    containerized: str(ROOT / "cloome.sif")
 
 
 localrules:
     all,
     demo_data,
     plates,
+    provenance,
     train,
     embeddings,
     table_1,
@@ -41,6 +49,13 @@ rule all:
     input:
         f"{RESULTS}/report/report.html",
         f"{RESULTS}/report/scorecard.csv",
+        f"{RESULTS}/ro-crate-metadata.json",
+        # If training must run on a GPU, whether there is one is seen first.
+        f"{RESULTS}/gpu.txt" if EXPERIMENT.running.gpu else [],
+        # The report exists without these, once it is written; named here, they are made again when they are gone.
+        [] if PUBLISHED else expand(f"{RESULTS}/runs/{{run}}/model.pt", run=RUNS),
+        expand(f"{RESULTS}/runs/{{run}}/embeddings.h5", run=RUNS),
+        EVALUATIONS,
 
 
 rule demo_data:
@@ -104,7 +119,10 @@ rule report:
 
 
 onstart:
-    print(f"Experiment '{EXPERIMENT.name}': {len(PLATES)} plates, {len(RUNS)} runs. Results: {RESULTS}/, logs: {LOGS}/")
+    print(
+        f"Experiment '{EXPERIMENT.name}': {len(PLATES)} plates, {len(RUNS)} runs. Results: {RESULTS}/, logs: {LOGS}/"
+    )
+    write_record(COMMANDS, sys.argv, EXPERIMENT, ROOT, ROOT / "envs" if IN_CONDA else None)
 
 
 onsuccess:

@@ -30,7 +30,7 @@ MEASURES = {
 def run_workflow(screen: str, settings: str, seeds: int, epochs: int | None, cores: int) -> Path:
     """Train and evaluate all seeds of one screen with one set of settings; returns the folder of the runs."""
     name = f"{screen}_{settings}"
-    last = {"name": name, "runs": {"seeds": list(range(seeds)), "shuffled_control": False}}
+    last = {"name": name, "runs": {"seeds": list(range(seeds)), "shuffled_control": False, "untrained_control": False}}
     if epochs:
         last["train"] = {"epochs": epochs}
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as overlay:
@@ -46,7 +46,7 @@ def accuracies(runs: Path, seeds: int) -> pd.DataFrame:
     """Top-1 accuracies of the model: columns run, direction, value, chance."""
     tables = []
     for run in sorted(run for seed in range(seeds) for run in runs.glob(f"*-seed{seed}")):
-        retrieval = pd.read_csv(run / "evaluation/retrieval.csv")
+        retrieval = pd.read_csv(run / "evaluation/retrieval.csv").query("candidates == 'all'")
         # All images as queries; molecules are asked for one image of each, here in the whole pool.
         there = retrieval["queries"] == "all_images"
         back = (retrieval["direction"] == "molecule_to_image") & (retrieval["pool"] == retrieval["pool"].max())

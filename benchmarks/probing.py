@@ -20,7 +20,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from cloome.data.labels import read_labels
-from cloome.evaluate.probing import GRID, ITERATIONS, TOLERANCE, probe
+from cloome.evaluate.logistic_fits import ITERATIONS, TOLERANCE
+from cloome.evaluate.probing import GRID, probe
 
 
 def planted(labels: scipy.sparse.csr_matrix, images: int, columns: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -66,6 +67,7 @@ def main() -> None:
     parser.add_argument("--columns", type=int, default=512)
     parser.add_argument("--sample", type=int, default=40, help="tasks that scikit-learn fits one after another")
     parser.add_argument("--only-sample", action="store_true", help="probe no other tasks at once either")
+    parser.add_argument("--device", help="where PyTorch fits, such as cuda or cpu; default: a GPU if there is one")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     matrix = read_labels(arguments.labels).matrix
@@ -74,7 +76,8 @@ def main() -> None:
     sample = by_size[((np.arange(arguments.sample) + 0.5) / arguments.sample * len(by_size)).astype(int)]
     tasks = sample if arguments.only_sample else np.arange(matrix.shape[1])
     begin = time.perf_counter()
-    found = probe(features, matrix[:, tasks][molecule], part, minimum_labels=1).set_index(tasks)["test_auc"]
+    found = probe(features, matrix[:, tasks][molecule], part, minimum_labels=1, device=arguments.device)
+    found = found.set_index(tasks)["test_auc"]
     each = (time.perf_counter() - begin) / len(tasks)
     print(f"{arguments.images} x {arguments.columns}, {len(tasks)} tasks at once: {each:.2f} s per task", flush=True)
     columns = matrix.tocsc()

@@ -126,6 +126,11 @@ class Running(Section):
         description="Processes that train or embed on this machine, one per GPU; null: as many as GPUs are visible.",
     )
     readers: Count = Field(4, description="Threads that read images for each of these.")
+    gpu: bool = Field(
+        False,
+        description="Training and embedding must run on a GPU: with --sdm conda their environments hold the CUDA build "
+        "of PyTorch, whatever machine solves them.",
+    )
     tensorboard: bool = Field(
         False, description="Write TensorBoard files beside the training log; needs the package tensorboard."
     )

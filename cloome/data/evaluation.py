@@ -22,7 +22,11 @@ RANKING_COLUMNS = [
     "cluster_high",
     "chance",
     "mean_rank",
+    "mean_rank_low",
+    "mean_rank_high",
     "median_rank",
+    "median_rank_low",
+    "median_rank_high",
     "chance_within_batch",
 ]
 

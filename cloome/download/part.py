@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from cloome.data.files import replacing
+from cloome.data.seals import seal
 from cloome.errors import CloomeError
 
 
@@ -99,6 +100,7 @@ class Part:
     def publish(self) -> None:
         """Give the file its final name."""
         os.replace(self.path, self.out)
+        seal(self.out)
         self._notes_path.unlink(missing_ok=True)
 
     def _note(self, **notes: str) -> None:

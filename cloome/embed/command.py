@@ -15,7 +15,7 @@ from cloome.embed.encode import embed_molecules, image_features
 from cloome.embed.processes import features_in_processes, wanted_processes
 from cloome.errors import FormatError
 from cloome.model.checkpoint import load_checkpoint
-from cloome.model.device import pick_device
+from cloome.model.device import pick_device, require_gpu
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +61,8 @@ def embed(
     CloomeError
         If one of several processes is killed.
     """
+    if config.running.gpu:
+        require_gpu()
     checkpoint, compounds = load_checkpoint(model), read_molecules(molecules)
     keys = read_index(index)["sample_key"].to_numpy()
     fields = Fields(plates, keys)

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -26,6 +27,18 @@ from cloome.evaluate.zero_shot import mechanism_table, molecule_table
 
 log = logging.getLogger(__name__)
 
+TABLES = {
+    "retrieval": retrieval_table,
+    "zero_shot_molecule": molecule_table,
+    "zero_shot_mechanism": mechanism_table,
+    "replicate_wells": replicate_wells_table,
+    "average_precision": average_precision_table,
+    "batch_effects": batch_effects_table,
+}
+# Probing takes longer than all others together, so the workflow makes its two tables in a job of their own.
+PROBING, COMPARISON = "probing", "probing_comparison"
+BENCHMARKS = (*TABLES, PROBING)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
@@ -38,7 +51,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--profiles", metavar="DIR", help="folder with PLATE/mean_well_profiles.csv, for the baselines of CellProfiler"
     )
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the tables")
+    parser.add_argument(
+        "--benchmarks",
+        nargs="+",
+        choices=BENCHMARKS,
+        default=BENCHMARKS,
+        metavar="NAME",
+        help="default all: %(choices)s",
+    )
+    parser.add_argument(
+        "--out", required=True, type=Path, metavar="DIR", help="folder for the tables, one per benchmark"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -53,13 +76,15 @@ def run(arguments: argparse.Namespace) -> None:
         read_well_profiles(arguments.profiles, index),
     )
     labels = read_labels(arguments.labels) if arguments.labels else None
-    for name, table in evaluate(samples, labels, settings).items():
+    for name, table in evaluate(samples, labels, settings, arguments.benchmarks):
         write_csv(table, arguments.out / f"{name}.csv")
         log.info("%s: %d rows", name, len(table))
 
 
-def evaluate(samples: Samples, labels: Labels | None, settings: Evaluate) -> dict[str, pd.DataFrame]:
-    """All benchmarks by name; one that does not apply has a header only, and the log says why.
+def evaluate(
+    samples: Samples, labels: Labels | None, settings: Evaluate, benchmarks: Collection[str] = BENCHMARKS
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The tables of some benchmarks, by name; one that does not apply has a header only, and the log says why.
 
     Parameters
     ----------
@@ -69,15 +94,13 @@ def evaluate(samples: Samples, labels: Labels | None, settings: Evaluate) -> dic
         Activity labels, for probing.
     settings : Evaluate
         Intervals, pools, seeds.
+    benchmarks : collection of str
+        Some of `BENCHMARKS`.
     """
-    probing = activity_table(samples, labels, settings)
-    return {
-        "retrieval": retrieval_table(samples, settings),
-        "zero_shot_molecule": molecule_table(samples, settings),
-        "zero_shot_mechanism": mechanism_table(samples, settings),
-        "replicate_wells": replicate_wells_table(samples, settings),
-        "average_precision": average_precision_table(samples, settings),
-        "batch_effects": batch_effects_table(samples, settings),
-        "probing": probing,
-        "probing_comparison": comparison_table(probing),
-    }
+    for name, table in TABLES.items():
+        if name in benchmarks:
+            yield name, table(samples, settings)
+    if PROBING in benchmarks:
+        probing = activity_table(samples, labels, settings)
+        yield PROBING, probing
+        yield COMPARISON, comparison_table(probing)

@@ -7,6 +7,7 @@ Here one such matrix serves several steps and several C as a preconditioner: it 
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg
@@ -22,6 +23,17 @@ STALE = 4  # conjugate gradients in one step; more cost more than a new matrix
 HALVINGS = 40
 BLOCK = 512  # rows; with 512 columns a megabyte
 WIDE = 8  # rows per column from which float32 is enough: fewer may be separable, where small residuals decide
+CONSTANT = 1e-12  # of the mean; a column that varies less does not vary
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Samples of a table of features (N, D) whose classes are to be told apart."""
+
+    samples: np.ndarray  # int (n,): rows of the table
+    active: np.ndarray  # bool (n,): both classes occur
+    strengths: Sequence[float]  # C, ascending: each fit may start where the one before ended
+    start: np.ndarray | None = None  # float64 (D + 1,): weights of a similar problem, the intercept last
 
 
 def logistic_path(
@@ -29,6 +41,7 @@ def logistic_path(
     active: np.ndarray,
     strengths: Sequence[float],
     start: np.ndarray | None = None,
+    standardise: bool = False,
 ) -> np.ndarray:
     """Weights of logistic regressions that differ in C only.
 
@@ -42,24 +55,28 @@ def logistic_path(
         C, ascending: each fit starts where the one before ended.
     start : float64 (D + 1,), optional
         Weights of a similar problem to start from; default: no weights.
+    standardise : bool
+        Whether the weights that cost are those of columns brought to variance 1.
 
     Returns
     -------
     float64 (len(strengths), D + 1)
-        Weights, and the intercept last.
+        Weights for the features as they are, and the intercept last.
     """
     # The intercept is free, so a shift of the features changes nothing but the intercept, and helps the arithmetic.
     centre = features.mean(axis=0, dtype=np.float64)
+    scale = _scale(features, centre) if standardise else np.ones_like(centre)
     exact = features.dtype != np.float32 or len(features) < WIDE * features.shape[1]
     kind = np.float64 if exact else np.float32
-    rows, basis = _reduced(features.astype(kind) - centre.astype(kind))
+    rows, basis = _reduced((features.astype(kind) - centre.astype(kind)) / scale.astype(kind))
     fit = _Fit(rows, active)
     if start is not None:
-        fit.weights = np.append(start[:-1] if basis is None else basis.T @ start[:-1], start[-1] + centre @ start[:-1])
+        inner = start[:-1] * scale
+        fit.weights = np.append(inner if basis is None else basis.T @ inner, start[-1] + centre @ start[:-1])
     path = []
     for strength in strengths:
         fit.solve(strength)
-        weights = fit.weights[:-1] if basis is None else basis @ fit.weights[:-1]
+        weights = (fit.weights[:-1] if basis is None else basis @ fit.weights[:-1]) / scale
         path.append(np.append(weights, fit.weights[-1] - centre.astype(kind) @ weights))
     return np.array(path)
 
@@ -67,6 +84,12 @@ def logistic_path(
 def scores(features: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Log odds of being active, float64 (N,), from weights (D + 1,) of `logistic_path`."""
     return features @ weights[:-1].astype(np.result_type(features, np.float32)) + weights[-1]
+
+
+def _scale(features: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Standard deviations, float64 (D,); 1 for a column that does not vary."""
+    deviation = features.std(axis=0, dtype=np.float64)
+    return np.where(deviation > CONSTANT * np.abs(centre), deviation, 1.0)
 
 
 def _reduced(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

@@ -14,31 +14,26 @@ Both fit the model to training and validation together then, and judge it on the
 a task whose test part lacks a class is missing, where upstream writes AUC 0.5, F1 0 and MCC -1. No published number is
 known to depend on it, and the note of the row says so.
 
-Where the classes can be separated and C is large, lbfgs stops before the optimum, and the scores depend on where. So
-upstream's protocol fits tasks with few rows of a class by scikit-learn's lbfgs, with the tolerance that upstream's
-version meant; all other fits are those of `cloome.evaluate.logistic`, which end at the optimum.
+The fits are made by `cloome.evaluate.logistic_fits`, all of one kind together.
 """
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse
 import scipy.stats
-from joblib import Parallel, cpu_count, delayed
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score, matthews_corrcoef, roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from cloome.config import Evaluate
 from cloome.data.splits import PARTS
 from cloome.errors import FormatError
-from cloome.evaluate.logistic import logistic_path, scores
+from cloome.evaluate.logistic import Problem, scores
+from cloome.evaluate.logistic_fits import fit_paths, side_by_side
 
 UPSTREAM, SOUND = "upstream", "sound"
 # Upstream's grid: powers of ten from 1e-6 to 1e6, without 10.
@@ -46,9 +41,6 @@ GRID = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e2, 1e3, 1e4, 1e5, 1e6)
 WHOLE_GRID = tuple(sorted((*GRID, 10.0)))
 FIRST_C = 1.0
 FOLDS = 5
-ITERATIONS = 3000
-SEPARABLE = 2  # rows of the rarer class per column; with fewer, the classes may be separable
-TOLERANCE = 1e-4  # of the gradient of the sum of losses; since 1.4 scikit-learn compares that of their mean
 METRICS = ["test_auc", "test_f1", "test_mcc", "test_accuracy", "test_average_precision"]
 COLUMNS = ["task", "C", "val_auc", *METRICS, "n_train", "actives_train", "n_validation", "n_test", "note"]
 TEST_LACKS_CLASS = "test lacks a class: missing (upstream's fixed scores: AUC 0.5, F1 0, MCC -1)"
@@ -61,8 +53,9 @@ def probe(
     minimum_labels: int = Evaluate().minimum_labels,
     protocol: str = UPSTREAM,
     molecule: np.ndarray | None = None,
+    device: Any = None,
 ) -> pd.DataFrame:
-    """Fit and judge one logistic regression per task, tasks side by side on all cores.
+    """Fit and judge one logistic regression per task, tasks side by side on all cores or a GPU.
 
     Parameters
     ----------
@@ -78,6 +71,8 @@ def probe(
         ``upstream`` or ``sound``, see the module.
     molecule : (N,), optional
         Which molecule a sample shows, for the folds of ``sound``; default: each sample another.
+    device : str or torch.device, optional
+        Where PyTorch fits; default: a CUDA GPU if PyTorch sees one and the work repays it, else NumPy does.
 
     Returns
     -------
@@ -102,10 +97,10 @@ def probe(
     tasks = [_task(by_task, part, number) for number in range(by_task.shape[1])]
     # One thread for each task in hand, and none inside: on small products, threads wait for each other.
     with threadpool_limits(1):
-        found = _side_by_side(_choose, [(features, task, minimum_labels, protocol, molecule) for task in tasks])
+        choices = _choices(features, tasks, minimum_labels, protocol, molecule, device)
         if protocol == UPSTREAM:
-            _fill_usual(found)
-        judged = _side_by_side(_judge, [(features, *pair, protocol) for pair in zip(tasks, found, strict=True)])
+            _fill_usual(choices)
+        judged = _judged(features, tasks, choices, protocol, device)
     rows = [{"task": number, **row} for number, row in enumerate(judged)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -159,49 +154,62 @@ def _task(labels: scipy.sparse.csc_matrix, part: np.ndarray, number: int) -> _Ta
     return _Task(samples[order], active[order], part[samples[order]])
 
 
-def _side_by_side(work, arguments: list[tuple]) -> list:
-    """Results in the order of the arguments; the longest work first, so that no core waits for it at the end."""
-    order = sorted(range(len(arguments)), key=lambda number: -len(arguments[number][1].samples))
-    results = Parallel(n_jobs=cpu_count(), prefer="threads")(delayed(work)(*arguments[number]) for number in order)
-    return [result for _, result in sorted(zip(order, results, strict=True), key=lambda pair: pair[0])]
-
-
-def _choose(features: np.ndarray, task: _Task, minimum_labels: int, protocol: str, molecule: np.ndarray) -> _Choice:
-    train = task.active[task.rows("train")]
-    if min(train.sum(), (~train).sum()) < max(minimum_labels, 1):
-        return _Choice(None, note=f"not fitted: fewer than {minimum_labels} actives or inactives in training")
+def _choices(
+    features: np.ndarray, tasks: Sequence[_Task], minimum_labels: int, protocol: str, molecule: np.ndarray, device: Any
+) -> list[_Choice]:
     grid = GRID if protocol == UPSTREAM else WHOLE_GRID
+    enough = [_enough(task, minimum_labels) for task in tasks]
+    folds = side_by_side(
+        _folds_with_both, [(task, protocol, molecule, has) for task, has in zip(tasks, enough, strict=True)]
+    )
+    problems = [
+        Problem(task.samples[rows], task.active[rows], grid)
+        for task, pairs in zip(tasks, folds, strict=True)
+        for rows, _ in pairs
+    ]
+    paths = iter(fit_paths(features, problems, protocol == SOUND, protocol == UPSTREAM, device))
+    of_tasks = [[next(paths) for _ in pairs] for pairs in folds]
+    found = side_by_side(
+        _chosen,
+        [(task, features, pairs, found, grid) for task, pairs, found in zip(tasks, folds, of_tasks, strict=True)],
+    )
+    few = _Choice(None, note=f"not fitted: fewer than {minimum_labels} actives or inactives in training")
+    reason = "validation lacks a class: usual C" if protocol == UPSTREAM else "not fitted: no fold has both classes"
+    return [few if not has else choice or _Choice(None, note=reason) for has, choice in zip(enough, found, strict=True)]
+
+
+def _enough(task: _Task, minimum_labels: int) -> bool:
+    train = task.active[task.rows("train")]
+    return min(train.sum(), (~train).sum()) >= max(minimum_labels, 1)
+
+
+def _folds_with_both(
+    task: _Task, protocol: str, molecule: np.ndarray, enough: bool
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows to fit and rows to judge by, both with both classes; none without enough labels."""
+    if not enough:
+        return []
     folds = _parts(task) if protocol == UPSTREAM else _folds(task, molecule)
+    return [pair for pair in folds if all(map(task.has_both, pair))]
+
+
+def _chosen(
+    task: _Task,
+    features: np.ndarray,
+    folds: Sequence[tuple[np.ndarray, np.ndarray]],
+    paths: Sequence[np.ndarray],
+    grid: Sequence[float],
+) -> _Choice | None:
+    """The strength with the best mean AUC over the folds; None without folds."""
+    if not folds:
+        return None
     aucs = []
-    for fitted, held in folds:
-        if task.has_both(fitted) and task.has_both(held):
-            train_features, held_features = _features(features, task, fitted, held, protocol)
-            path = _path(train_features, task.active[fitted], grid, protocol)
-            aucs.append([roc_auc_score(task.active[held], scores(held_features, weights)) for weights in path])
-    if not aucs:
-        reason = "validation lacks a class: usual C" if protocol == UPSTREAM else "not fitted: no fold has both classes"
-        return _Choice(None, note=reason)
+    for (_, held), path in zip(folds, paths, strict=True):
+        rows = features[task.samples[held]]
+        aucs.append([roc_auc_score(task.active[held], scores(rows, weights)) for weights in path])
     mean = np.mean(aucs, axis=0)
     best = int(np.argmax(mean))
-    return _Choice(grid[best], float(mean[best]), path[best])
-
-
-def _path(
-    features: np.ndarray, active: np.ndarray, grid: Sequence[float], protocol: str, start: np.ndarray | None = None
-) -> np.ndarray:
-    """Weights (len(grid), D + 1), the intercept last."""
-    rarer = min(active.sum(), (~active).sum())
-    if protocol == SOUND or rarer >= SEPARABLE * features.shape[1]:
-        return logistic_path(features, active, grid, start)
-    features = features.astype(np.float64)
-    with warnings.catch_warnings():
-        # Upstream takes what it has at the limit.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        models = [
-            LogisticRegression(C=strength, max_iter=ITERATIONS, tol=TOLERANCE / len(features)).fit(features, active)
-            for strength in grid
-        ]
-    return np.array([np.append(model.coef_[0], model.intercept_) for model in models])
+    return _Choice(grid[best], float(mean[best]), paths[-1][best])
 
 
 def _parts(task: _Task) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -220,17 +228,6 @@ def _folds(task: _Task, molecule: np.ndarray) -> Iterator[tuple[np.ndarray, np.n
         yield rows[fitted], rows[held]
 
 
-def _features(
-    features: np.ndarray, task: _Task, fitted: np.ndarray, held: np.ndarray, protocol: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Features to fit by and to judge by; for ``sound`` standardised to the former."""
-    pair = features[task.samples[fitted]], features[task.samples[held]]
-    if protocol == UPSTREAM:
-        return pair
-    scaler = StandardScaler().fit(pair[0])
-    return scaler.transform(pair[0]), scaler.transform(pair[1])
-
-
 def _fill_usual(choices: list[_Choice]) -> None:
     """Give the tasks without a validation AUC the strength chosen most often before them."""
     chosen: list[float] = []
@@ -241,19 +238,34 @@ def _fill_usual(choices: list[_Choice]) -> None:
             choice.strength = float(scipy.stats.mode(chosen).mode) if chosen else FIRST_C
 
 
-def _judge(features: np.ndarray, task: _Task, choice: _Choice, protocol: str) -> dict:
+def _judged(
+    features: np.ndarray, tasks: Sequence[_Task], choices: Sequence[_Choice], protocol: str, device: Any
+) -> list[dict]:
+    """The rows of all tasks: models of training and validation, judged on the test part."""
+    problems = {}
+    for number, (task, choice) in enumerate(zip(tasks, choices, strict=True)):
+        if choice.strength is not None and task.has_both(task.rows("test")):
+            rows = task.rows("train", "validation")
+            problems[number] = Problem(task.samples[rows], task.active[rows], [choice.strength], choice.weights)
+    paths = fit_paths(features, list(problems.values()), protocol == SOUND, protocol == UPSTREAM, device)
+    weights = {number: path[0] for number, path in zip(problems, paths, strict=True)}
+    pairs = zip(tasks, choices, strict=True)
+    return side_by_side(
+        _judge, [(task, features, choice, weights.get(number)) for number, (task, choice) in enumerate(pairs)]
+    )
+
+
+def _judge(task: _Task, features: np.ndarray, choice: _Choice, weights: np.ndarray | None) -> dict:
     """The row of a task."""
     sizes = {f"n_{name}": len(task.rows(name)) for name in PARTS}
     row = {"C": choice.strength, "val_auc": choice.auc, **dict.fromkeys(METRICS, np.nan), "note": choice.note}
     row |= {**sizes, "actives_train": int(task.active[task.rows("train")].sum())}
     if choice.strength is None:
         return row | {"C": np.nan}
-    fitted, test = task.rows("train", "validation"), task.rows("test")
-    if not task.has_both(test):
+    if weights is None:
         return row | {"note": "; ".join(filter(None, [choice.note, TEST_LACKS_CLASS]))}
-    fit_features, test_features = _features(features, task, fitted, test, protocol)
-    weights = _path(fit_features, task.active[fitted], [choice.strength], protocol, choice.weights)[0]
-    return row | _metrics(task.active[test], scores(test_features, weights))
+    test = task.rows("test")
+    return row | _metrics(task.active[test], scores(features[task.samples[test]], weights))
 
 
 def _metrics(active: np.ndarray, score: np.ndarray) -> dict[str, float]:

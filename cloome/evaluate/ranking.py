@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from cloome.errors import FormatError
+from cloome.evaluate.device import gpu
 
 # Scores held at a time where all candidates are needed at once: 64 MB in float32.
 BLOCK = 2**24
@@ -54,7 +55,7 @@ def ranks(queries: np.ndarray, candidates: np.ndarray, positive: np.ndarray) -> 
     kind = np.result_type(queries, candidates)
     queries, candidates = queries.astype(kind, copy=False), candidates.astype(kind, copy=False)
     work = len(queries) * candidates.size
-    return _ranks(queries, candidates, np.asarray(positive), _gpu() if work >= WORTH_A_GPU else None)
+    return _ranks(queries, candidates, np.asarray(positive), gpu() if work >= WORTH_A_GPU else None)
 
 
 def ranks_of_any(queries: np.ndarray, candidates: np.ndarray, masks: Masks) -> np.ndarray:
@@ -220,12 +221,3 @@ def _placed(values: np.ndarray, device: Any) -> Any:
     import torch
 
     return torch.from_numpy(np.ascontiguousarray(values)).to(device)
-
-
-def _gpu() -> Any:
-    """The CUDA device of PyTorch, or None. Only evaluations with much work wait for its import."""
-    try:
-        import torch
-    except ImportError:
-        return None
-    return torch.device("cuda") if torch.cuda.is_available() else None

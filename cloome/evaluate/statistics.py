@@ -1,4 +1,4 @@
-"""Intervals and chance levels of hit rates."""
+"""Intervals of hit rates and ranks, and chance levels."""
 
 import numpy as np
 import scipy.stats
@@ -12,17 +12,23 @@ def exact_interval(hits: int, n: int, confidence: float) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
+def median_interval(ranks: np.ndarray, confidence: float) -> tuple[float, float]:
+    """Interval of a median by order statistics, of independent queries; NaN where they are too few for one."""
+    interval = scipy.stats.quantile_test(ranks, q=np.median(ranks), p=0.5).confidence_interval(confidence)
+    return float(interval.low), float(interval.high)
+
+
 def clustered_intervals(
-    hits: np.ndarray, cluster: np.ndarray, confidence: float, resamples: int, rng: np.random.Generator
+    values: np.ndarray, cluster: np.ndarray, confidence: float, resamples: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile bootstrap of hit rates that resamples whole clusters.
+    """Percentile bootstrap of means, such as hit rates, that resamples whole clusters.
 
     Images of one molecule succeed and fail together, so the exact interval is too narrow (FACTS 1.6).
 
     Parameters
     ----------
-    hits : bool (Q, K)
-        Whether each query is a hit, for K criteria.
+    values : bool or float (Q, K)
+        K measures of each query, such as whether it is a hit.
     cluster : (Q,)
         Molecule of each query.
     confidence : float
@@ -39,7 +45,7 @@ def clustered_intervals(
     """
     names, of = np.unique(cluster, return_inverse=True)
     # The last column is the size of the clusters.
-    summed = np.stack([*(np.bincount(of, weights=column) for column in hits.T), np.bincount(of)], axis=1)
+    summed = np.stack([*(np.bincount(of, weights=column) for column in values.T), np.bincount(of)], axis=1)
     step = max(1, HELD // len(names))
     totals = [_totals(summed, min(step, resamples - start), rng) for start in range(0, resamples, step)]
     totals = np.concatenate(totals)

@@ -9,7 +9,7 @@ import pandas as pd
 from cloome.config import Evaluate
 from cloome.data.evaluation import RANKING_COLUMNS
 from cloome.evaluate.draws import stream
-from cloome.evaluate.statistics import chance_of_hit, clustered_intervals, exact_interval
+from cloome.evaluate.statistics import chance_of_hit, clustered_intervals, exact_interval, median_interval
 
 TOP_K = (1, 5, 10)  # as in the paper's tables
 DECIMALS = 6
@@ -35,7 +35,8 @@ def table(rankings: Iterable[Ranking], settings: Evaluate) -> pd.DataFrame:
     """One row per ranking and k; rankings without queries give none.
 
     ``pool`` is the mean number of candidates, rounded, where queries differ in it. ``low`` and ``high`` treat queries
-    as independent, as the paper does; ``cluster_low`` and ``cluster_high`` resample molecules.
+    as independent, as the paper does; ``cluster_low`` and ``cluster_high`` resample molecules. So does the interval of
+    the mean rank; that of the median takes queries as independent.
     """
     rows = [row for ranking in rankings if len(ranking.ranks) for row in _rows(ranking, settings)]
     return pd.DataFrame(rows, columns=RANKING_COLUMNS).round(DECIMALS)
@@ -45,9 +46,11 @@ def _rows(ranking: Ranking, settings: Evaluate) -> list[dict]:
     hits = ranking.ranks[:, None] <= np.array(ranking.top)
     # The same resamples for every kind of features keep their intervals comparable.
     rng = stream(settings.seed, "bootstrap")
+    measures = np.column_stack([hits, ranking.ranks])
     cluster_low, cluster_high = clustered_intervals(
-        hits, ranking.molecule, settings.confidence, settings.resamples, rng
+        measures, ranking.molecule, settings.confidence, settings.resamples, rng
     )
+    median_low, median_high = median_interval(ranking.ranks, settings.confidence)
     rows = []
     for column, k in enumerate(ranking.top):
         n, hit = len(hits), int(hits[:, column].sum())
@@ -70,7 +73,11 @@ def _rows(ranking: Ranking, settings: Evaluate) -> list[dict]:
                 "cluster_high": cluster_high[column],
                 "chance": chance_of_hit(ranking.pool, ranking.right, k),
                 "mean_rank": ranking.ranks.mean(),
+                "mean_rank_low": cluster_low[-1],
+                "mean_rank_high": cluster_high[-1],
                 "median_rank": np.median(ranking.ranks),
+                "median_rank_low": median_low,
+                "median_rank_high": median_high,
                 "chance_within_batch": ranking.chance_within_batch,
             }
         )

@@ -111,10 +111,10 @@ def _molecule_rankings(samples: Samples, settings: Evaluate) -> Iterator[Ranking
 
 def _mechanism_rankings(samples: Samples, settings: Evaluate) -> Iterator[Ranking]:
     test = samples.rows(TEST)
-    known = samples.mechanisms
-    test = test[np.diff(known.indptr)[samples.molecule_of[test]] > 0]
+    known_mechanisms = np.diff(samples.mechanisms.indptr)
+    test = test[known_mechanisms[samples.molecule_of[test]] > 0]
     molecules, of = np.unique(samples.molecule_of[test], return_inverse=True)
-    has = known[molecules]
+    has = samples.mechanisms[molecules]
     has = has[:, np.unique(has.indices)]  # mechanisms of the test part only
     if has.shape[1] < 2:
         log.info("no zero-shot mechanisms: the test part has %d mechanisms", has.shape[1])

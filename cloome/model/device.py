@@ -3,10 +3,29 @@
 import numpy as np
 import torch
 
+from cloome.errors import ConfigError
+
 
 def pick_device() -> torch.device:
     """A GPU if this process sees one, else the CPU; ``CUDA_VISIBLE_DEVICES=`` hides all GPUs."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def require_gpu() -> None:
+    """Raise a ConfigError that says what to do if this process cannot compute on a GPU."""
+    if torch.cuda.is_available():
+        return
+    if torch.version.cuda is None:
+        why = (
+            f"PyTorch {torch.__version__} here is a build for the CPU; make the environment again from "
+            "envs/train.gpu.yaml, or install a CUDA build"
+        )
+    else:
+        why = (
+            "this process sees none; ask for one (on Slurm, `gpu` and the partition in profiles/slurm/profile.yaml), "
+            "and look at nvidia-smi and CUDA_VISIBLE_DEVICES on the same machine"
+        )
+    raise ConfigError(f"running.gpu is true, but {why}; or write running: {{gpu: false}} to compute on the CPU")
 
 
 def host_memory(shape: tuple[int, ...], pin: bool) -> torch.Tensor:

@@ -14,7 +14,7 @@ from cloome.plan.downloads import File, list_files
 from cloome.plan.jobs import count_jobs
 from cloome.plan.places import Places
 from cloome.plan.text import aligned, amount, counted, duration, rounded
-from cloome.plan.work import IMAGES, Work, list_work
+from cloome.plan.work import IMAGES, Past, Work, list_past, list_work
 
 LINES = {"100 Mbit/s": 100e6 / 8, "1 Gbit/s": 1e9 / 8}  # bytes per second
 
@@ -67,8 +67,10 @@ def run(arguments: argparse.Namespace) -> None:
         _disk(uses),
         _jobs(jobs),
         _time(config, work, arguments.cores, arguments.gpu_images_per_second),
+        _past(list_past(config, jobs, places)),
     ]
-    print("\n\n".join("\n".join(section) for section in sections))
+    texts = ["\n".join(section) for section in sections]
+    print("\n\n".join(text for text in texts if text))
 
 
 def _heading(config: Config, contents: Contents) -> Iterator[str]:
@@ -146,3 +148,13 @@ def _time(config: Config, work: list[Work], cores: int, gpu: float | None) -> It
         yield "  times are of float32; bfloat16 is faster on a processor with AVX-512, and not used on one without"
     if config.screen.kind == "archives" and any(s.kind == "replicate" for s in config.runs.splits.values()):
         yield "  at most: a split of kind replicate trains on fewer images than all"
+
+
+def _past(stages: list[Past]) -> Iterator[str]:
+    if stages:
+        yield "Time, as this experiment's past jobs took it, one after another"
+        rows = [["", "jobs left", "each", "all", ""]]
+        for past in stages:
+            times = [duration(past.seconds), duration(past.jobs * past.seconds)]
+            rows.append([past.stage, f"{past.jobs:,}", *times, f"the longest of {counted(past.seen, 'past job')}"])
+        yield from aligned(rows, left=(0, 4))

@@ -47,9 +47,20 @@ def network_rate(what: str, model: Model, height: int, width: int) -> Rate | Non
     return Rate(float(row["rate"]) * int(row["pixels"]) ** 2 / (height * width), row["machine"])
 
 
-def past_seconds(times: Path) -> list[float]:
-    """Seconds that the stage images took for each plate of past runs, from Snakemake's benchmark files."""
-    tables = [pd.read_csv(path, sep="\t") for path in sorted((times / "images").glob("*.tsv"))]
+def past_seconds(times: Path, pattern: str, without: str | None = None) -> list[float]:
+    """Seconds that past jobs took, from Snakemake's benchmark files.
+
+    Parameters
+    ----------
+    times : Path
+        Folder of the benchmark files.
+    pattern : str
+        Which of them.
+    without : str, optional
+        The end of the names, before the suffix, of those that do not count.
+    """
+    files = [path for path in sorted(times.glob(pattern)) if not (without and path.stem.endswith(without))]
+    tables = [pd.read_csv(path, sep="\t") for path in files]
     seconds = [float(table["s"].mean()) for table in tables if "s" in table and len(table)]
     return [value for value in seconds if np.isfinite(value)]
 

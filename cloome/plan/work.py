@@ -10,7 +10,15 @@ from cloome.plan.text import counted, rounded
 
 PUBLISHED_PAIRS = 674_357  # training pairs of the published split (FACTS 1.8)
 # The rules whose jobs are counted; a test holds them against workflow/rules.
-IMAGES, TRAIN, EMBED = "images", "train_run", "embed"
+IMAGES, TRAIN, EMBED, EVALUATE, PROBE = "images", "train_run", "embed", "evaluate", "probe"
+# Work -> its rule, its benchmark files, and the end of the names of other ones among these: a network that was written
+# as it is before training is no training.
+PAST = {
+    "training": (TRAIN, "train/*.tsv", "-untrained"),
+    "embedding": (EMBED, "embed/*.tsv", None),
+    "evaluation": (EVALUATE, "evaluate/*.tsv", ".probing"),
+    "probing": (PROBE, "evaluate/*.probing.tsv", None),
+}
 
 
 @dataclass(frozen=True)
@@ -22,6 +30,27 @@ class Work:
     unit: str
     core_seconds: float | None  # None: no rate is known
     basis: str  # where the time comes from, for people
+
+
+@dataclass(frozen=True)
+class Past:
+    """Jobs of a stage that are left, and what they take if each takes as long as the longest so far."""
+
+    stage: str
+    jobs: int
+    seen: int  # past jobs
+    seconds: float  # of the longest of them: one that was killed and went on has only its rest in its file
+
+
+def list_past(config: Config, jobs: dict[str, int], places: Places) -> list[Past]:
+    """The stages with jobs left that this experiment has run before."""
+    past = []
+    for stage, (rule, pattern, without) in PAST.items():
+        left = round(jobs.get(rule, 0) * (_share_trained(config) if rule == TRAIN else 1))
+        seconds = past_seconds(places.times, pattern, without)
+        if left and seconds:
+            past.append(Past(stage, left, len(seconds), max(seconds)))
+    return past
 
 
 def list_work(config: Config, contents: Contents, jobs: dict[str, int], places: Places) -> list[Work]:
@@ -63,7 +92,7 @@ def _in_training(split: Split, contents: Contents) -> float:
 def _storing(contents: Contents, plates: int, places: Places) -> Work:
     chosen = contents.missing or contents.plates
     fields = plates * sum(contents.fields[plate] for plate in chosen) / len(chosen)
-    if past := past_seconds(places.times):
+    if past := past_seconds(places.times, "images/*.tsv"):
         seconds = plates * sum(past) / len(past)
         return Work("images", fields, "fields", seconds, f"from {counted(len(past), 'plate')} of this machine")
     rate = images_rate()

@@ -1,10 +1,7 @@
 """Whether each control sits at chance, as it must."""
 
-import numpy as np
 import pandas as pd
-import scipy.stats
 
-from cloome.report.runs import PROBING, Run, read_evaluation
 from cloome.report.scorecard import is_shuffled, is_whole
 from cloome.report.tables import ACCURACY, MEAN_AUC
 from cloome.report.wording import (
@@ -18,20 +15,14 @@ from cloome.report.wording import (
     widest,
 )
 
-AUC_CHANCE = 0.5
 
-
-def controls(tables: dict[int, pd.DataFrame], runs: list[Run], confidence: float) -> list[dict]:
+def controls(tables: dict[int, pd.DataFrame]) -> list[dict]:
     """Each control and where its interval lies to chance.
 
     Parameters
     ----------
     tables : dict of DataFrame
         The tables by number.
-    runs : list of Run
-        The runs, for the probing of shuffled labels.
-    confidence : float
-        Level of the interval of the mean AUC over tasks.
 
     Returns
     -------
@@ -48,41 +39,34 @@ def controls(tables: dict[int, pd.DataFrame], runs: list[Run], confidence: float
         # crosses between images and molecules must sit at chance.
         crosses = first["direction"].isin(["image_to_molecule", "molecule_to_image"])
         shuffled = first[is_shuffled(first) & (first["features"] == "cloome") & crosses]
-        rows += [_control(f"table {number}, molecules re-paired at random", cell) for cell in repaired.itertuples()]
-        rows += [_control("trained on shuffled pairs", cell) for cell in shuffled.itertuples()]
-    return rows + [row for run in runs if not run.shuffled for row in _shuffled_labels(run, confidence)]
+        rows += [_ranking(f"table {number}, molecules re-paired at random", cell) for cell in repaired.itertuples()]
+        rows += [_ranking("trained on shuffled pairs", cell) for cell in shuffled.itertuples()]
+    return rows + [_shuffled_labels(cell) for cell in _probed_with_shuffled_labels(tables[2]).itertuples()]
 
 
-def _control(name: str, cell) -> dict:
+def _ranking(name: str, cell) -> dict:
+    return {"control": name, "model": model_name(cell), "setting": f"top 1, {setting_in_words(cell)}"} | _place(cell)
+
+
+def _shuffled_labels(cell) -> dict:
+    return {
+        "control": "table 2, activity labels shuffled",
+        "model": f"{model_name(cell)}, {in_words(cell.features, FEATURES)}",
+        "setting": f"mean test AUC of {cell.n:.0f} tasks",
+    } | _place(cell)
+
+
+def _place(cell) -> dict:
     low, high = widest(cell)
     return {
-        "control": name,
-        "model": model_name(cell),
-        "setting": f"top 1, {setting_in_words(cell)}",
-        "value": show(cell.reproduced, ACCURACY),
-        "interval": show_interval(low, high, ACCURACY),
-        "chance": show(cell.chance, ACCURACY),
+        "value": show(cell.reproduced, cell.measure),
+        "interval": show_interval(low, high, cell.measure),
+        "chance": show(cell.chance, cell.measure),
         "place": position(low, high, cell.chance),
     }
 
 
-def _shuffled_labels(run: Run, confidence: float) -> list[dict]:
-    tasks = read_evaluation(run, PROBING).dropna(subset="test_auc")
-    rows = []
-    for features, values in tasks[tasks["labels"] == "shuffled"].groupby("features")["test_auc"]:
-        if len(values) < 2:
-            continue  # one task has no spread to judge by
-        half = scipy.stats.t.ppf((1 + confidence) / 2, len(values) - 1) * values.std() / np.sqrt(len(values))
-        low, high = values.mean() - half, values.mean() + half
-        rows.append(
-            {
-                "control": "table 2, activity labels shuffled",
-                "model": f"{run.name}, {in_words(features, FEATURES)}",
-                "setting": f"mean test AUC of {len(values)} tasks",
-                "value": show(values.mean(), MEAN_AUC),
-                "interval": show_interval(low, high, MEAN_AUC),
-                "chance": show(AUC_CHANCE, MEAN_AUC),
-                "place": position(low, high, AUC_CHANCE),
-            }
-        )
-    return rows
+def _probed_with_shuffled_labels(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean AUCs of shuffled labels; that of a single task has no interval to judge by."""
+    of_labels = (table["measure"] == MEAN_AUC) & (table["queries"] == "shuffled") & table["low"].notna()
+    return table[of_labels & ~is_shuffled(table)]

@@ -16,7 +16,8 @@ from cloome.report.figures import accuracy_curves, assay_aucs, training_curves
 from cloome.report.gallery import gallery
 from cloome.report.heat_maps import map_measures, plate_maps, plate_strip
 from cloome.report.held_out import HeldOut, read_held_out
-from cloome.report.page_tables import by_k, other_tables, peer_rows, probing_table
+from cloome.report.page_evaluations import other_tables
+from cloome.report.page_tables import by_k, peer_rows, probing_table
 from cloome.report.runs import PROBING, Run, read_evaluation, read_log
 from cloome.report.scorecard import card_rows, is_headline, is_paper_screen, scorecard
 from cloome.report.summary import refused_by_plate, refused_by_reason, summarise
@@ -79,7 +80,7 @@ def _context(config: Config, runs: list[Run], tables: dict[int, pd.DataFrame], s
         "probing_by": {"protocol": config.evaluate.probe_protocol, "level": config.evaluate.probe_level},
         "others": other_tables(runs),
         "replicates": by_k(collect("replicate_wells", models)) if models else by_k(tables[1].iloc[:0]),
-        "controls": controls(tables, runs, config.evaluate.confidence),
+        "controls": controls(tables),
         "run_names": [run.name for run in runs],
         "trained": list(logs),
         "curves": training_curves(logs) if logs else None,

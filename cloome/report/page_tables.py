@@ -1,10 +1,9 @@
-"""The tables of the page: the paper's by k, probing, any other evaluation as it is, and the values of others."""
+"""The paper's tables as the page shows them, by k; probing; and the values of others."""
 
 import pandas as pd
 
-from cloome.report.runs import Run, read_other
 from cloome.report.scorecard import is_shuffled
-from cloome.report.tables import ACCURACY, MEAN_AUC, MEAN_RANK, SHARE_ABOVE, TASK_MEANS
+from cloome.report.tables import ACCURACY, MEAN_AUC, MEAN_RANK, MEDIAN_RANK, SHARE_ABOVE, TASK_MEANS
 from cloome.report.wording import (
     DIRECTIONS,
     FEATURES,
@@ -14,18 +13,12 @@ from cloome.report.wording import (
     setting_in_words,
     show,
     show_interval,
+    show_spread,
     widest,
 )
 
 SETTING = ["split", "method", "features", "direction", "queries", "candidates", "pool"]
 PROBING_MEASURES = [*TASK_MEANS.values(), *SHARE_ABOVE.values()]
-ROWS_SHOWN = 60
-# What the evaluations besides the paper's tables hold, by the names of their files.
-OTHERS = {
-    "average_precision": "Mean average precision of retrieving replicates and mechanisms across plates.",
-    "batch_effects": "How much plate and position alone explain.",
-    "probing_comparison": "Probing: features compared in pairs over the same tasks.",
-}
 
 
 def by_k(table: pd.DataFrame) -> dict:
@@ -34,14 +27,15 @@ def by_k(table: pd.DataFrame) -> dict:
     Returns
     -------
     dict
-        ``ks``: list of int; ``rows``: list of dict with ``cells``: per k the reproduced and the paper's value;
-        ``has_batches``: whether there is a chance within batch.
+        ``ks``: list of int; ``rows``: list of dict with ``cells``: per k the reproduced and the paper's value, and
+        ``ranks``: those of the mean and the median rank; ``has_batches``: whether there is a chance within batch.
     """
     table = table.reindex(columns=list(dict.fromkeys([*table.columns, "paper", "paper_low", "paper_high"])))
     table = table[~is_shuffled(table) & (table["features"] != "repaired")]
     accuracy = table[table["measure"] == ACCURACY]
     ks = sorted(int(k) for k in accuracy["k"].dropna().unique())
-    ranks = {_setting(cell): cell for cell in table[table["measure"] == MEAN_RANK].itertuples()}
+    is_rank = table["measure"].isin([MEAN_RANK, MEDIAN_RANK])
+    ranks = {(_setting(cell), cell.measure): cell for cell in table[is_rank].itertuples()}
     rows = []
     for _, group in accuracy.groupby(SETTING, dropna=False, sort=False):
         first = next(group.itertuples())
@@ -49,7 +43,7 @@ def by_k(table: pd.DataFrame) -> dict:
         rows.append(
             _names(first)
             | {"setting": setting_in_words(first), "cells": [_cell(cell_of_k.get(k)) for k in ks]}
-            | {"rank": _cell(ranks.get(_setting(first)))}
+            | {"ranks": [_cell(ranks.get((_setting(first), measure))) for measure in (MEAN_RANK, MEDIAN_RANK)]}
         )
     return {"ks": ks, "rows": rows, "has_batches": any(cell["batch"] for row in rows for cell in row["cells"])}
 
@@ -75,17 +69,6 @@ def probing_table(table: pd.DataFrame) -> dict:
             | {"cells": [_cell(cell_of_measure.get(measure)) for measure in measures]}
         )
     return {"measures": measures, "rows": rows}
-
-
-def other_tables(runs: list[Run]) -> list[dict]:
-    """The evaluations of `OTHERS`, all runs below each other, as they are.
-
-    Returns
-    -------
-    list of dict
-        ``name``, ``caption``, ``columns``, ``rows``: lists of text, at most `ROWS_SHOWN`; ``more``: number of others.
-    """
-    return [_other(name, caption, runs) for name, caption in OTHERS.items()]
 
 
 def peer_rows(peers: pd.DataFrame) -> list[dict]:
@@ -115,24 +98,6 @@ def _peer_value(cell) -> str:
     return value if pd.isna(cell.sd) else f"{value.removesuffix(' %')} ± {100 * cell.sd:.2f} %"
 
 
-def _other(name: str, caption: str, runs: list[Run]) -> dict:
-    parts = [read_other(run, name) for run in runs]
-    # Tables without rows carry no types, and would turn the numbers of the others into objects.
-    table = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
-    rows = [[_plain(value) for value in row] for row in table.head(ROWS_SHOWN).itertuples(index=False)]
-    columns = [column.replace("_", " ") for column in table.columns]
-    return {"name": name, "caption": caption, "columns": columns, "rows": rows, "more": len(table) - len(rows)}
-
-
-def _plain(value) -> str:
-    """A cell of any table as text; a missing one is empty."""
-    if pd.isna(value):
-        return ""
-    if isinstance(value, float):
-        return f"{value:.0f}" if value.is_integer() else f"{value:.4g}"
-    return str(value)
-
-
 def _names(cell) -> dict:
     """Who a row is about: a model of this experiment, or a published value that has no counterpart in it."""
     alone = pd.isna(cell.reproduced)
@@ -149,10 +114,11 @@ def _setting(cell) -> tuple[str, ...]:
 
 def _cell(cell) -> dict:
     if cell is None:
-        return dict.fromkeys(["reproduced", "interval", "chance", "batch", "paper", "paper_interval"], "")
+        return dict.fromkeys(["reproduced", "interval", "seeds", "chance", "batch", "paper", "paper_interval"], "")
     return {
         "reproduced": show(cell.reproduced, cell.measure),
         "interval": show_interval(*widest(cell), cell.measure),
+        "seeds": show_spread(cell, cell.measure),
         "chance": show(cell.chance, cell.measure),
         "batch": show(cell.chance_within_batch, cell.measure),
         "paper": show(cell.paper, cell.measure),

@@ -76,17 +76,16 @@ def read_evaluation(run: Run, benchmark: str) -> pd.DataFrame:
     return table.assign(split=run.split, method=run.method, run=run.name)
 
 
-def read_other(run: Run, benchmark: str) -> pd.DataFrame:
-    """An evaluation table that the page shows as it is, behind a column ``run``; it may have no rows.
+def read_other(run: Run, benchmark: str, columns: list[str]) -> pd.DataFrame:
+    """An evaluation table that the paper has not, with its split and model added; it may have no rows.
 
     Raises
     ------
     FormatError
-        If the file is missing.
+        If the file is missing or lacks a column.
     """
-    table = read_csv(run.folder / "evaluation" / f"{benchmark}.csv", [])
-    table.insert(0, "run", run.name)
-    return table
+    table = read_csv(run.folder / "evaluation" / f"{benchmark}.csv", columns, dtype={"labels": str})
+    return table.assign(split=run.split, model=f"{run.split} split, {run.method}, seed {run.seed}")
 
 
 def read_log(run: Run) -> pd.DataFrame:

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from cloome.config import CONTROLS, PUBLISHED_TABLES, Config
-from cloome.report.tables import ACCURACY, ALL, MEAN_AUC, PAPER_METHODS, TITLES, in_paper
-from cloome.report.wording import model_name, position, setting_in_words, show, show_interval, widest
+from cloome.report.tables import ACCURACY, ALL, MEAN_AUC, PAPER_METHODS, in_paper
+from cloome.report.wording import model_name, position, setting_in_words, show, show_interval, show_spread, widest
 
 PAPER_SCREEN = "bray2017"  # as config/paper.yaml names it
 # The paper and its own notebook differ by 0.7 % in the number of queries (FACTS 1.4), and its representative images
@@ -123,13 +123,12 @@ def card_rows(card: pd.DataFrame) -> list[dict]:
     return [
         {
             "number": cell.table,
-            "title": TITLES[cell.table],
             "metric": f"top-{cell.k:.0f} accuracy" if cell.metric == ACCURACY else cell.metric,
             "setting": setting_in_words(cell),
             "model": model_name(cell),
             "reproduced": show(cell.reproduced, cell.metric),
             "interval": show_interval(cell.low, cell.high, cell.metric),
-            "spread": show_interval(cell.seed_min, cell.seed_max, cell.metric) if _several(cell.seeds) else "",
+            "spread": show_spread(cell, cell.metric),
             "chance": show(cell.chance, cell.metric),
             "against_chance": _against_chance(cell),
             "paper": show(cell.paper, cell.metric),
@@ -183,10 +182,6 @@ def _against_chance(cell) -> str:
     if pd.notna(cell.low):
         words.append(f"interval {position(cell.low, cell.high, cell.chance)} chance")
     return ", ".join(words)
-
-
-def _several(seeds) -> bool:
-    return pd.notna(seeds) and seeds > 1
 
 
 def _signed(difference: float, metric: str) -> str:

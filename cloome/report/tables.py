@@ -4,6 +4,8 @@ from importlib import resources
 
 import numpy as np
 import pandas as pd
+import scipy.stats
+from pandas.core.groupby import SeriesGroupBy
 
 from cloome.config import PUBLISHED_TABLES
 from cloome.data.files import read_csv
@@ -17,7 +19,7 @@ TITLES = {
     4: "Zero-shot mechanism classification, image to image",
 }
 ACCURACY, MEAN_RANK, MEDIAN_RANK = "top-k accuracy", "mean rank", "median rank"
-MEAN_AUC = "mean test AUC"
+MEAN_AUC, AUC_CHANCE = "mean test AUC", 0.5
 # Hofmarcher et al. count tasks by the last of these thresholds (FACTS 1.3).
 SHARE_ABOVE = {limit: f"share of tasks with AUC > {limit}" for limit in (0.7, 0.8, 0.9)}
 # Means over the tasks, by column of the evaluation.
@@ -65,7 +67,7 @@ COLUMNS = [
 ]
 
 
-def paper_table(number: int, runs: list[Run]) -> pd.DataFrame:
+def paper_table(number: int, runs: list[Run], confidence: float) -> pd.DataFrame:
     """One of the paper's tables, reproduced.
 
     Parameters
@@ -74,6 +76,8 @@ def paper_table(number: int, runs: list[Run]) -> pd.DataFrame:
         1 retrieval, 2 linear probing, 3 zero-shot molecule, 4 zero-shot mechanism.
     runs : list of Run
         All runs; seeds of one split and method become one row.
+    confidence : float
+        Level of the intervals over tasks in table 2; those of the other tables come with the evaluations.
 
     Returns
     -------
@@ -83,7 +87,9 @@ def paper_table(number: int, runs: list[Run]) -> pd.DataFrame:
         candidates, or in a row of its own where nothing was reproduced. Sources and evidence marks are those of
         ``paper.csv`` (FACTS 1.2 to 1.5); no value of table 2 could be read.
     """
-    rows = _probing(runs) if number == 2 else average_seeds(_measures(_evaluations(runs, BENCHMARKS[number])))
+    rows = (
+        _probing(runs, confidence) if number == 2 else average_seeds(_measures(_evaluations(runs, BENCHMARKS[number])))
+    )
     return _beside_paper(rows, number, {run.split for run in runs})
 
 
@@ -121,39 +127,60 @@ def _measures(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of accuracies, followed by those of mean and median ranks, which do not depend on k."""
     accuracy = rows.assign(measure=ACCURACY)
     once = rows.drop_duplicates(["run", *SETTING[:-1]])
-    nothing = dict.fromkeys(["k", "low", "high", "cluster_low", "cluster_high", "chance_within_batch"], np.nan)
+    nothing = dict.fromkeys(["k", "cluster_low", "cluster_high", "chance_within_batch"], np.nan)
     # With several right candidates per query the expected rank is another one.
     middle = ((once["pool"] + 1) / 2).where(once["queries"] == "one_per_molecule")
     ranks = [
-        once.assign(**nothing, value=once[column], chance=middle, measure=measure).dropna(subset="value")
+        once.assign(
+            **nothing,
+            value=once[column],
+            low=once[f"{column}_low"],
+            high=once[f"{column}_high"],
+            chance=middle,
+            measure=measure,
+        ).dropna(subset="value")
         for column, measure in (("mean_rank", MEAN_RANK), ("median_rank", MEDIAN_RANK))
     ]
     return pd.concat([accuracy, *(table for table in ranks if len(table))], ignore_index=True)
 
 
-def _probing(runs: list[Run]) -> pd.DataFrame:
+def _probing(runs: list[Run], confidence: float) -> pd.DataFrame:
     """Means over the tasks that could be probed, and the shares of them above each threshold."""
     tasks = _evaluations(runs, BENCHMARKS[2]).dropna(subset="test_auc")
-    groups = ["split", "method", "run", "features", "labels"]
-    parts = [
-        _over_tasks(tasks, groups, tasks[column], measure, 0.5 if measure == MEAN_AUC else np.nan)
-        for column, measure in TASK_MEANS.items()
-        if column in tasks
-    ]
-    parts += [
-        _over_tasks(tasks, groups, (tasks["test_auc"] > limit).astype(float), measure, np.nan)
-        for limit, measure in SHARE_ABOVE.items()
-    ]
+    groups = [tasks[name] for name in ("split", "method", "run", "features", "labels")]
+    parts = []
+    for column, measure in TASK_MEANS.items():
+        if column in tasks:
+            parts.append(_over_tasks(tasks[column].astype(float).groupby(groups, sort=False), measure))
+            parts[-1]["low"], parts[-1]["high"] = _interval_of_mean(parts[-1], confidence)
+    for limit, measure in SHARE_ABOVE.items():
+        above = (tasks["test_auc"] > limit).astype(float)
+        parts.append(_over_tasks(above.groupby(groups, sort=False), measure))
+        parts[-1]["low"], parts[-1]["high"] = _interval_of_share(parts[-1], confidence)
     rows = pd.concat(parts, ignore_index=True).rename(columns={"labels": "queries"})
+    rows["chance"] = np.where(rows["measure"] == MEAN_AUC, AUC_CHANCE, np.nan)
     rows = rows.assign(direction="image_to_activity", candidates="")
     return average_seeds(rows.reindex(columns=["run", "measure", *SETTING, *AVERAGED]))
 
 
-def _over_tasks(tasks: pd.DataFrame, groups: list[str], values: pd.Series, measure: str, chance: float) -> pd.DataFrame:
-    """Mean of one measure and the number of tasks that have it, by group."""
-    summary = values.astype(float).groupby([tasks[name] for name in groups], sort=False).agg(["mean", "count"])
-    summary = summary.rename(columns={"mean": "value", "count": "n"}).reset_index()
-    return summary.assign(measure=measure, chance=chance)
+def _over_tasks(values: SeriesGroupBy, measure: str) -> pd.DataFrame:
+    """Mean and spread of one measure, and the number of tasks that have it, by group."""
+    summary = values.agg(["mean", "std", "count"]).rename(columns={"mean": "value", "count": "n"})
+    return summary.reset_index().assign(measure=measure)
+
+
+def _interval_of_mean(rows: pd.DataFrame, confidence: float) -> tuple[pd.Series, pd.Series]:
+    """Student's interval of a mean over tasks, at most 1; NaN for a single task, which has no spread to judge by."""
+    half = scipy.stats.t.ppf((1 + confidence) / 2, rows["n"] - 1) * rows["std"] / np.sqrt(rows["n"])
+    return rows["value"] - half, (rows["value"] + half).clip(upper=1)
+
+
+def _interval_of_share(rows: pd.DataFrame, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    """Exact binomial interval of a share of tasks."""
+    shares = zip(rows["value"], rows["n"], strict=True)
+    tests = [scipy.stats.binomtest(round(value * n), n) for value, n in shares]
+    bounds = [test.proportion_ci(confidence, method="exact") for test in tests]
+    return tuple(np.array([(bound.low, bound.high) for bound in bounds]).reshape(-1, 2).T)
 
 
 def read_tables(paths: list[str]) -> dict[int, pd.DataFrame]:

@@ -12,6 +12,11 @@ DIRECTIONS = {
 }
 QUERIES = {
     "one_per_molecule": "one image per molecule",
+    "all_images_class_means": "all images, a class is the mean of its images",
+    "all_images_one_right": "all images, right is the one drawn for the molecule",
+    "all_images_any_right": "all images, right is any of the molecule",
+    "wells": "images of a well averaged",
+    "molecules": "images of a molecule averaged",
     "true": "true labels",
     "shuffled": "shuffled labels",
 }
@@ -22,6 +27,12 @@ FEATURES = {
     "cell_count": "baseline: cell count",
     "plate": "baseline: plate alone",
     "position": "baseline: position alone",
+    "plate_and_position": "baseline: plate and position alone",
+    "fingerprint": "baseline: structure alone (fingerprint)",
+    "cellprofiler_raw": "baseline: CellProfiler wells",
+    "cellprofiler_robust": "baseline: CellProfiler wells, normalised by plate",
+    "cellprofiler_selected": "baseline: CellProfiler wells, selected features",
+    "cellprofiler_sphered": "baseline: CellProfiler wells, sphered",
     "repaired": "control: re-paired",
 }
 
@@ -50,10 +61,10 @@ def show(value: float, measure: str) -> str:
     """A number for people: accuracies and shares in percent, means over tasks with three digits, ranks as they are."""
     if pd.isna(value):
         return ""
-    if measure.startswith("mean test"):
-        return f"{value:.3f}"
     if measure.endswith("rank"):
         return f"{value:.1f}"
+    if measure.startswith("mean"):
+        return f"{value:.3f}"
     percent = 100 * value
     return (f"{percent:#.3g}".removesuffix(".") if abs(percent) >= 1 else f"{percent:.3g}") + " %"
 
@@ -63,6 +74,12 @@ def show_interval(low: float, high: float, measure: str) -> str:
     if pd.isna(low) or pd.isna(high):
         return ""
     return "[" + ", ".join(show(bound, measure).removesuffix(" %") for bound in (low, high)) + "]"
+
+
+def show_spread(cell, measure: str) -> str:
+    """Smallest and largest value over the seeds in brackets; nothing for a single seed."""
+    several = pd.notna(cell.seeds) and cell.seeds > 1
+    return show_interval(cell.seed_min, cell.seed_max, measure) if several else ""
 
 
 def widest(cell) -> tuple[float, float]:

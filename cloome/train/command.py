@@ -13,6 +13,7 @@ import torch
 from cloome import __version__
 from cloome.config import CONTROLS, METHODS, Config
 from cloome.config_files import load_config
+from cloome.data.files import alone
 from cloome.data.index import read_index
 from cloome.data.molecules import Molecules, read_molecules
 from cloome.data.plates import open_plate
@@ -20,6 +21,7 @@ from cloome.data.splits import read_split
 from cloome.errors import FormatError
 from cloome.model.checkpoint import SECTIONS, save_checkpoint
 from cloome.model.clip import build_model
+from cloome.model.device import require_gpu
 from cloome.model.normalisation import Normalisation, measured, paper
 from cloome.train.loop import Trainer, set_up_torch
 from cloome.train.pairs import Pairs, load_pairs, shuffled
@@ -90,8 +92,12 @@ def train(
     CloomeError
         If the training diverges, or memory runs out.
     """
+    if config.running.gpu:
+        require_gpu()
     inputs = Inputs([str(path) for path in plates], Path(index), Path(molecules), Path(split))
-    launch(_train, config.running.processes, config, inputs, method, seed, control, Path(state), Path(out))
+    # A training that outlived its killed workflow has the same state.
+    with alone(f"{state}.lock"):
+        launch(_train, config.running.processes, config, inputs, method, seed, control, Path(state), Path(out))
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def test_the_paper_configuration_marks_the_evidence_of_every_value(root):
     body = lines[lines.index("images:") :]
     values = [line for line in body if ": " in line and not line.lstrip().startswith("#")]
     unmarked = [line for line in values if "[" not in line.partition("#")[2] and "assumption" not in line]
-    assert [line.split(":")[0].strip() for line in unmarked] == ["shuffled_control", "untrained_control"]
+    assert [line.split(":")[0].strip() for line in unmarked] == ["shuffled_control", "untrained_control", "gpu"]
 
 
 def test_the_paper_configuration_spells_out_every_setting(root):

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 
 from cloome.evaluate import statistics
-from cloome.evaluate.statistics import chance_of_hit, clustered_intervals, exact_interval
+from cloome.evaluate.statistics import chance_of_hit, clustered_intervals, exact_interval, median_interval
 
 
 @pytest.mark.parametrize(
@@ -88,3 +88,28 @@ def test_chance_of_hit_equals_the_count_of_all_orders(pool, right, k):
 
 def test_chance_is_the_mean_over_queries():
     assert chance_of_hit(np.array([4, 10]), np.array([1, 5]), 1) == pytest.approx((0.25 + 0.5) / 2)
+
+
+def test_the_interval_of_a_median_has_the_ends_that_the_binomial_allows():
+    ranks = np.arange(1, 101)
+    low, high = median_interval(ranks, 0.95)
+    # Of 100 independent ranks, 40 to 60 lie below the median in 96.5 % of all cases, 41 to 59 in 94.3 %.
+    assert (low, high) == (40, 61)
+    assert scipy.stats.binom.cdf(60, 100, 0.5) - scipy.stats.binom.cdf(39, 100, 0.5) > 0.95
+
+
+def test_the_interval_of_a_median_holds_it_where_ranks_are_equal():
+    low, high = median_interval(np.repeat([1, 2, 9], [30, 40, 30]), 0.95)
+    assert (low, high) == (2, 2)
+
+
+def test_five_ranks_are_too_few_for_an_interval_of_their_median():
+    assert np.isnan(median_interval(np.arange(1, 6), 0.95)).all()
+
+
+def test_clustered_intervals_of_ranks_are_those_of_their_mean():
+    rng = np.random.default_rng(3)
+    ranks = rng.integers(1, 100, 400)
+    low, high = clustered_intervals(ranks[:, None], np.arange(400), 0.95, 2000, np.random.default_rng(0))
+    half = 1.96 * ranks.std() / np.sqrt(400)
+    np.testing.assert_allclose([low[0], high[0]], ranks.mean() + np.array([-half, half]), rtol=0.02)

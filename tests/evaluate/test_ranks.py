@@ -48,7 +48,7 @@ def test_a_tensor_library_ranks_as_numpy_does(monkeypatch, copies):
     torch = pytest.importorskip("torch")
     monkeypatch.setattr(ranking, "TILE_ON_GPU", (32, 16))
     monkeypatch.setattr(ranking, "WORTH_A_GPU", 0)
-    monkeypatch.setattr(ranking, "_gpu", lambda: torch.device("cpu"))
+    monkeypatch.setattr(ranking, "gpu", lambda: torch.device("cpu"))
     rng = np.random.default_rng(3)
     queries, candidates = integer_features(rng, 200, 50)
     candidates = np.repeat(candidates, copies, axis=0)

@@ -45,6 +45,18 @@ def test_the_demo_is_planned_and_nothing_is_written(clone, capsys):
     assert max(map(len, printed.splitlines())) <= 100
 
 
+def test_times_of_past_jobs_are_told_where_there_are_any(clone, capsys):
+    assert main(["plan", "--configfile", "config/config.yaml"]) == 0
+    assert "past jobs" not in capsys.readouterr().out
+    times = clone / "benchmarks/results/demo/embed/random-cloob-seed0.tsv"
+    times.parent.mkdir(parents=True)
+    times.write_text("s\th:m:s\n120.0\t0:02:00\n")
+    assert main(["plan", "--configfile", "config/config.yaml"]) == 0
+    lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
+    rows = [[cell.strip() for cell in line if cell.strip()] for line in lines]
+    assert ["embedding", "3", "2 min", "6 min", "the longest of 1 past job"] in rows
+
+
 def test_a_run_that_cannot_fit_is_told(clone, capsys):
     (clone / "large.yaml").write_text("simulate: {height: 100000, width: 100000}\n")  # 34 TB of 8-bit images
     words = ["--configfile", "config/config.yaml", "large.yaml", "--gpu-images-per-second", "1000", "--cores", "1"]

@@ -9,7 +9,18 @@ from cloome.config_files import load_config
 from cloome.plan.contents import read_contents
 from cloome.plan.places import Places
 from cloome.plan.rates import images_rate, network_rate
-from cloome.plan.work import EMBED, IMAGES, PUBLISHED_PAIRS, TRAIN, list_work, training_images
+from cloome.plan.work import (
+    EMBED,
+    EVALUATE,
+    IMAGES,
+    PROBE,
+    PUBLISHED_PAIRS,
+    TRAIN,
+    Past,
+    list_past,
+    list_work,
+    training_images,
+)
 
 
 def contents_of(config):
@@ -95,6 +106,28 @@ def test_times_of_past_plates_go_before_the_measured_rate(configured):
     assert (images.core_seconds, images.basis) == (5 * 30.0, "from 2 plates of this machine")
 
 
+def test_what_is_left_of_later_stages_takes_as_long_as_the_longest_past_job(configured):
+    config = configured(simulate=SIMULATED)
+    places = Places.of(config)
+    taken = {
+        "train/random-cloob-seed0": 600.0,
+        "train/random-cloob-seed1": 40.0,  # its rest, after it was killed
+        "train/random-cloob-seed0-untrained": 9000.0,  # no training
+        "embed/random-cloob-seed0": 30.0,
+        "evaluate/random-cloob-seed0": 10.0,
+        "evaluate/random-cloob-seed0.probing": 20.0,
+    }
+    for job, seconds in taken.items():
+        file = places.times / f"{job}.tsv"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"s\th:m:s\n{seconds}\t0:00:20\n")
+    assert list_past(config, {TRAIN: 3, EMBED: 0, EVALUATE: 5, PROBE: 2}, places) == [
+        Past("training", 3, 2, 600.0),
+        Past("evaluation", 5, 1, 10.0),
+        Past("probing", 2, 1, 20.0),
+    ]
+
+
 def test_the_rules_that_are_counted_exist(root):
     rules = "".join(path.read_text() for path in (root / "workflow/rules").glob("*.smk"))
-    assert {IMAGES, TRAIN, EMBED} <= set(re.findall(r"^rule (\w+):", rules, re.MULTILINE))
+    assert {IMAGES, TRAIN, EMBED, EVALUATE, PROBE} <= set(re.findall(r"^rule (\w+):", rules, re.MULTILINE))

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from cloome.config import ArchiveScreen, Config, Model, Simulate
 from cloome.data.embeddings import Embeddings, write_embeddings
-from cloome.data.evaluation import RANKING_COLUMNS
+from cloome.data.evaluation import AVERAGE_PRECISION_COLUMNS, BATCH_EFFECTS_COLUMNS, RANKING_COLUMNS
 from cloome.data.files import write_csv
 from cloome.data.index import write_index
 from cloome.data.molecules import Molecules, write_molecules
@@ -17,11 +18,16 @@ from cloome.data.plates import Field, write_plate
 from cloome.data.refused import beside, left_out_of, write_refused
 from cloome.data.splits import write_split
 from cloome.data.train_log import LOG_COLUMNS
-from cloome.report.page_tables import OTHERS
+from cloome.report.page_evaluations import COMPARISON_COLUMNS
 from cloome.report.runs import PROBING_COLUMNS, find_runs
 from cloome.report.tables import paper_table
 
 CHANNELS = ["Mito", "ERSyto", "ERSytoBleed", "Ph_golgi", "Hoechst"]
+OTHERS = {
+    "average_precision": AVERAGE_PRECISION_COLUMNS,
+    "batch_effects": BATCH_EFFECTS_COLUMNS,
+    "probing_comparison": COMPARISON_COLUMNS,
+}
 PLATES = ["90001", "90002"]
 SMILES = ["CCO", "CC(=O)O", "c1ccccc1", "CCN", "CC(C)O", "c1ccncc1", "CCCl", "CCOC", "C1CCCCC1", "CC#N", "CCS", "OCCO"]
 KEYS = [f"AAAAAAAAAAAA{letter}A-UHFFFAOYSA-N" for letter in "ABCDEFGHIJKL"]
@@ -43,7 +49,7 @@ class Screen:
         write_evaluation(self.runs[run], benchmark, rows)
 
     def tables(self) -> dict[int, pd.DataFrame]:
-        return {number: paper_table(number, find_runs(self.runs)) for number in (1, 2, 3, 4)}
+        return {number: paper_table(number, find_runs(self.runs), 0.95) for number in (1, 2, 3, 4)}
 
     def as_published(self) -> None:
         """The first two runs become those of the published weights, which have no training log."""
@@ -64,7 +70,9 @@ def accuracy_row(value: float, chance: float = 0.125, **others) -> dict:
     row |= {"pool": 8, "k": 1, "n": 8, "hits": round(8 * value), "value": value}
     row |= {"low": max(0, value - 0.2), "high": min(1, value + 0.2), "clusters": 8}
     row |= {"cluster_low": max(0, value - 0.3), "cluster_high": min(1, value + 0.3), "chance": chance}
-    return row | {"mean_rank": 2.5, "median_rank": 2.0, "chance_within_batch": np.nan} | others
+    row |= {"mean_rank": 2.5, "mean_rank_low": 1.5, "mean_rank_high": 3.5}
+    row |= {"median_rank": 2.0, "median_rank_low": 1.0, "median_rank_high": 3.0}
+    return row | {"chance_within_batch": np.nan} | others
 
 
 def write_evaluation(run: Path, benchmark: str, rows: list[dict]) -> None:
@@ -153,8 +161,8 @@ def make_screen(tmp_path: Path) -> Screen:
         )
         write_evaluation(run, "zero_shot_mechanism", [])
         write_evaluation(run, "probing", [])
-        for name in OTHERS:
-            write_csv(pd.DataFrame(columns=["features", "value"]), run / "evaluation" / f"{name}.csv")
+        for name, columns in OTHERS.items():
+            write_csv(pd.DataFrame(columns=columns), run / "evaluation" / f"{name}.csv")
         write_evaluation(
             run,
             "replicate_wells",
@@ -184,6 +192,14 @@ def config() -> Config:
         screen=ArchiveScreen(kind="archives", name="simulated", plates=PLATES),
         model=Model(normalisation="measured"),
     )
+
+
+@pytest.fixture
+def settings(config, tmp_path) -> Path:
+    """The file of its configuration."""
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    return path
 
 
 @pytest.fixture

@@ -5,11 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from cloome.cli import main
 from cloome.report.controls import controls
-from cloome.report.runs import find_runs
 from cloome.report.scorecard import COLUMNS, card_rows, is_headline, scorecard, verdict
 
 NOTHING = np.nan
@@ -110,9 +108,7 @@ def test_scorecard_of_evaluations_without_rows_says_that_nothing_was_reproduced(
     assert set(card["verdict"]) == {"not comparable: not reproduced here"}
 
 
-def test_command_writes_the_scorecard_from_the_tables(screen, config, tmp_path):
-    settings = tmp_path / "config.yaml"
-    settings.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+def test_command_writes_the_scorecard_from_the_tables(screen, settings, tmp_path):
     paths = [tmp_path / f"table_{number}.csv" for number in (1, 2, 3, 4)]
     for path, table in zip(paths, screen.tables().values(), strict=True):
         table.to_csv(path, index=False)
@@ -155,7 +151,7 @@ def test_controls_say_on_which_side_of_chance_their_interval_lies(screen, accura
     displaced = accuracy(0.0, features="repaired", queries="all_images", high=0.1, cluster_high=0.05)
     screen.write(0, "retrieval", [leak, honest, displaced])
     screen.write(1, "retrieval", [leak, honest, displaced])
-    found = controls(screen.tables(), find_runs(screen.runs), confidence=0.95)
+    found = controls(screen.tables())
     assert [row["place"] for row in found if "re-paired" in row["control"]] == ["above", "includes", "below"]
     shuffled = [row for row in found if "shuffled pairs" in row["control"]]
     assert [row["place"] for row in shuffled] == ["includes", "includes"]
@@ -164,14 +160,18 @@ def test_controls_say_on_which_side_of_chance_their_interval_lies(screen, accura
 def test_a_control_far_below_chance_is_at_chance_if_its_interval_says_so(screen, accuracy):
     far = accuracy(0.0, chance=0.3, features="repaired", low=0.0, high=0.31, cluster_low=0.0, cluster_high=0.0)
     screen.write(0, "retrieval", [far])
-    found = controls(screen.tables(), find_runs(screen.runs[:1]), confidence=0.95)
+    found = controls(screen.tables())
     assert [row["place"] for row in found if "re-paired" in row["control"]] == ["includes"]
 
 
-def test_probing_of_shuffled_labels_is_a_control(screen):
-    aucs = np.linspace(0.4, 0.6, 11)
-    for run, shift in enumerate((0.0, 0.2)):
-        rows = [{"features": "cloome", "labels": "shuffled", "test_auc": auc + shift} for auc in aucs]
-        screen.write(run, "probing", rows)
-    found = controls(screen.tables(), find_runs(screen.runs), confidence=0.95)
-    assert [row["place"] for row in found if "labels" in row["control"]] == ["includes", "above"]
+@pytest.mark.parametrize(("shift", "place"), [(0.0, "includes"), (0.2, "above"), (-0.2, "below")])
+def test_probing_of_shuffled_labels_is_a_control(screen, shift, place):
+    aucs = np.linspace(0.4, 0.6, 11) + shift
+    screen.write(0, "probing", [{"features": "cloome", "labels": "shuffled", "test_auc": auc} for auc in aucs])
+    (found,) = [row for row in controls(screen.tables()) if "labels" in row["control"]]
+    assert (found["place"], found["setting"], found["chance"]) == (place, "mean test AUC of 11 tasks", "0.500")
+
+
+def test_shuffled_labels_of_a_single_task_are_no_control(screen):
+    screen.write(0, "probing", [{"features": "cloome", "labels": "shuffled", "test_auc": 0.9}])
+    assert not [row for row in controls(screen.tables()) if "labels" in row["control"]]

@@ -15,10 +15,11 @@ TINY = ("tests/workflow/tiny.yaml",)
 
 
 class Clone:
-    """What a clone of the checkout holds, copied to a folder."""
+    """What a clone of the checkout holds, copied to a folder; `programs` is a folder whose programs it finds first."""
 
-    def __init__(self, root: Path, folder: Path):
+    def __init__(self, root: Path, folder: Path, programs: Path | None = None):
         self.folder = folder
+        self.programs = programs
         folder.mkdir(parents=True)
         for name in CLONED:
             if (root / name).is_dir():
@@ -30,6 +31,8 @@ class Clone:
         """Start Snakemake on tests/workflow/tiny.yaml or other configurations, in a process group of its own."""
         # The coverage of pytest's own process must not reach into the jobs.
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "COV"))}
+        if self.programs:
+            environment["PATH"] = os.pathsep.join([str(self.programs), environment["PATH"]])
         return subprocess.Popen(
             [sys.executable, "-m", "snakemake", "--cores", "2", *words, "--configfile", *configs],
             cwd=self.folder,
@@ -66,6 +69,14 @@ def finished(root, tmp_path_factory) -> Clone:
     """A clone in which the experiment has run."""
     clone = Clone(root, tmp_path_factory.mktemp("finished") / "clone")
     clone.run()
+    return clone
+
+
+@pytest.fixture(scope="session")
+def isolated(root, tmp_path_factory) -> Clone:
+    """A clone in which the experiment has run with one environment per stage, made by the stand-in for conda."""
+    clone = Clone(root, tmp_path_factory.mktemp("isolated") / "clone", programs=root / "tests/envs/conda/bin")
+    clone.run("--sdm", "conda", "--notemp")
     return clone
 
 

@@ -34,6 +34,24 @@ def test_published_weights_are_fetched_and_nothing_is_trained(root):
     assert jobs["download_table"] == 9  # compounds, mechanisms, 3 of the labels, 2 of the split, 2 weights
 
 
+def test_table_3_alone_needs_its_runs_and_neither_other_tables_nor_the_report(root, tmp_path):
+    words = ["--directory", str(tmp_path), "--configfile", str(root / "config/config.yaml"), "--", "table_3"]
+    done = dry_run(root, *words)
+    assert done.returncode == 0, done.stderr
+    jobs = counts(done.stdout + done.stderr)
+    assert jobs["train_run"] == jobs["embed"] == jobs["evaluate"] == 3  # the model and its two controls
+    assert (jobs["split"], jobs["table"], jobs["table_3"]) == (1, 1, 1)
+    assert not {"probe", "compare", "scorecard", "page", "report", "all"} & set(jobs)
+
+
+def test_table_3_alone_takes_the_weights_that_were_published_for_it(root):
+    done = dry_run(root, "--configfile", "config/paper.yaml", "config/published.yaml", "--", "table_3")
+    assert done.returncode == 0, done.stderr
+    jobs = counts(done.stdout + done.stderr)
+    assert jobs["embed"] == jobs["evaluate"] == jobs["table"] == 1
+    assert "train_run" not in jobs
+
+
 def test_every_loss_is_a_run(root, tmp_path):
     more = tmp_path / "more.yaml"
     more.write_text("runs: {methods: [clip, cloob, siglip, cwcl], shuffled_control: false, untrained_control: false}\n")

@@ -6,7 +6,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-FROM_EVALUATE = {"evaluate", "table", "page"}
+FROM_EVALUATE = {"evaluate", "probe", "table", "compare", "page", "provenance"}
 
 
 def planned(clone) -> set[str]:
@@ -35,7 +35,7 @@ def test_nothing_to_do_after_a_run(finished):
     [
         ("cloome/evaluate/retrieval.py", FROM_EVALUATE),
         ("cloome/model/losses.py", {"train_run", "embed", *FROM_EVALUATE}),
-        ("cloome/report/page.html", {"table", "page"}),
+        ("cloome/report/page.html", {"table", "compare", "page", "provenance"}),
         ("cloome/config.py", set()),
         ("README.md", set()),
     ],

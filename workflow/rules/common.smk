@@ -8,20 +8,36 @@ import pandas as pd
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
+# profiles/default wins over the profile of a cluster. Its cores and its one GPU are those of this machine, and would cut
+# down what jobs elsewhere ask for.
+ON_CLUSTER = workflow.resource_settings.nodes is not None
+if ON_CLUSTER:
+    for limit in ("_cores", "gpu"):
+        workflow.global_resources[limit] = None
+
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
 from cloome.config import CONTROLS, METHODS, PUBLISHED_TABLES
 from cloome.config_files import check_config, running_text, screen_id, settings_text, store_id
 from cloome.data.files import read_csv
+from cloome.data.seals import FOLDER
 from cloome.data.sources import TABLES, read_sources
 from cloome.data.wells import plate_names, read_load_data, read_npz_index
 from cloome.errors import CloomeError
 
-# Jobs find the package in the checkout, whatever their environment; without conda they use this interpreter.
-IN_CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
-INTERPRETER = "" if IN_CONDA else f"export PATH='{Path(sys.executable).parent}':\"$PATH\"; "
-shell.prefix(f"{INTERPRETER}export PYTHONPATH='{ROOT}'; ")
+# Jobs find the package in the checkout. Without conda or a container they use this interpreter; with one, packages in
+# the user's own folder must not come before those of the environment.
+DEPLOYED = set(workflow.deployment_settings.deployment_method)
+IN_CONDA = DeploymentMethod.CONDA in DEPLOYED
+IN_CONTAINER = DeploymentMethod.APPTAINER in DEPLOYED
+INTERPRETER = f"export PATH='{Path(sys.executable).parent}':\"$PATH\"; "
+# What jobs finish is sealed there, so that `resume.smk` finds what changed since.
+SEALS = Path(".snakemake/seals").absolute()
+shell.prefix(
+    f"{'export PYTHONNOUSERSITE=1; ' if IN_CONDA or IN_CONTAINER else INTERPRETER}export PYTHONPATH='{ROOT}'; "
+    f"export {FOLDER}='{SEALS}'; "
+)
 
 try:
     EXPERIMENT = check_config(config, " + ".join(map(str, workflow.configfiles)))
@@ -43,8 +59,14 @@ LOGS = f"logs/{EXPERIMENT.name}"
 TIMES = f"benchmarks/results/{EXPERIMENT.name}"
 RESOURCES = f"resources/{screen_id(EXPERIMENT)}"
 STORE = f"results/plates/{SCREEN.name}-{store_id(EXPERIMENT)}"
-SITE = f"{RESOURCES}/site/sources.csv"
+# What the user has, and the simulated site, which stands for hosts on the internet, are no files of the workflow: with
+# a default storage provider, all others lie in the storage (docs/storage.md).
+SITE = local(f"{RESOURCES}/site/sources.csv")
 SOURCES = SITE if EXPERIMENT.simulate else SCREEN.sources if SCREEN.kind == "archives" else None
+# Rules with hundreds of inputs name these and not `rules.molecules.output`: Snakemake then looks for the rule of each
+# input by the hash of all of them, which takes seconds for the paper's plates.
+INDEX = f"{RESULTS}/index.parquet"
+MOLECULES = f"{RESULTS}/molecules.h5"
 PLATES = [f"{STORE}/{plate}.h5" for plate in PLATE_NAMES]
 LABELLED = f"{STORE}/labelled.csv"
 REFUSED = [f"{STORE}/{plate}.refused.csv" for plate in PLATE_NAMES]
@@ -66,7 +88,7 @@ wildcard_constraints:
 # purpose: cloome/config*.py (settings come as values), cli.py and errors.py, which change no result; and the stage
 # download, since a verified file is the same whatever fetched it, and terabytes are not fetched again for an edit.
 CODE = {
-    "simulate": ["simulate", "data/files.py", "data/labels.py", "data/sources.py", "data/wells.py"],
+    "simulate": ["simulate", "data/files.py", "data/labels.py", "data/seals.py", "data/sources.py", "data/wells.py"],
     "images": [
         "images",
         "data/files.py",
@@ -75,6 +97,7 @@ CODE = {
         "data/plates.py",
         "data/read_ahead.py",
         "data/refused.py",
+        "data/seals.py",
         "data/wells.py",
     ],
     "molecules": [
@@ -85,6 +108,7 @@ CODE = {
         "data/molecules.py",
         "data/plates.py",
         "data/refused.py",
+        "data/seals.py",
         "data/splits.py",
         "data/wells.py",
     ],
@@ -96,6 +120,7 @@ CODE = {
         "data/molecules.py",
         "data/plates.py",
         "data/read_ahead.py",
+        "data/seals.py",
         "data/splits.py",
         "data/train_log.py",
         "model/checkpoint.py",
@@ -118,6 +143,7 @@ CODE = {
         "data/molecules.py",
         "data/plates.py",
         "data/read_ahead.py",
+        "data/seals.py",
         "model/checkpoint.py",
         "model/clip.py",
         "model/device.py",
@@ -137,6 +163,7 @@ CODE = {
         "data/labels.py",
         "data/molecules.py",
         "data/plates.py",
+        "data/seals.py",
         "data/splits.py",
         "data/wells.py",
     ],
@@ -149,6 +176,7 @@ CODE = {
         "data/molecules.py",
         "data/plates.py",
         "data/refused.py",
+        "data/seals.py",
         "data/splits.py",
         "data/train_log.py",
     ],
@@ -162,7 +190,7 @@ def code(stage):
         path = ROOT / "cloome" / entry
         files = sorted(path.iterdir()) if path.is_dir() else [path]
         found += [file for file in files if file.suffix in {".py", ".csv", ".html"}]
-    return [str(file.relative_to(ROOT)) if Path.cwd() == ROOT else str(file) for file in found]
+    return local([str(file.relative_to(ROOT)) if Path.cwd() == ROOT else str(file) for file in found])
 
 
 def settings(stage, split=None):
@@ -173,6 +201,11 @@ def settings(stage, split=None):
 # How training and embedding run on a machine: a resource of their rules, as Snakemake redoes a job whose parameters
 # change, but not one whose resources do.
 RUNNING = running_text(EXPERIMENT)
+
+
+def environment(stage):
+    """The environment of a stage that may use a GPU."""
+    return str(ROOT / "envs" / (f"{stage}.gpu.yaml" if EXPERIMENT.running.gpu else f"{stage}.yaml"))
 
 
 # What each item was when it was first fetched; not an output, as it has to outlive the item.
@@ -197,7 +230,7 @@ def illumination_members(wildcards):
 
 def sources():
     """The table of sources. A change in a real one must not fetch terabytes again: `expected` tracks rows instead."""
-    return SOURCES if EXPERIMENT.simulate else ancient(SOURCES or [])
+    return SOURCES if EXPERIMENT.simulate else local(ancient(SOURCES or []))
 
 
 def expected(source=None):
@@ -242,10 +275,10 @@ def plate_files(wildcards):
     labelled = {"labelled": LABELLED} if EXPERIMENT.images.wells == "labelled" else {}
     if SCREEN.kind == "load_data":
         # Other plates' rows may change; `plate_rows` tracks those of this one.
-        return labelled | {"load_data": ancient(SCREEN.load_data)}
+        return labelled | {"load_data": local(ancient(SCREEN.load_data))}
     if SCREEN.kind == "npz":
         # Other plates' rows of the index may change; `plate_rows` tracks those of this one.
-        return labelled | {"listing": rules.listing.output.listing, "index": ancient(SCREEN.index)}
+        return labelled | {"listing": rules.listing.output.listing, "index": local(ancient(SCREEN.index))}
     functions = f"{RESOURCES}/illumination/{wildcards.plate}/{{channel}}.mat"
     illumination = expand(functions, channel=SCREEN.channels) if EXPERIMENT.images.illumination else []
     return labelled | {
@@ -288,18 +321,18 @@ def row_digests():
 def structure_tables():
     """Tables on compounds that the screen has."""
     if SCREEN.kind == "load_data":
-        return [SCREEN.compounds.path]
+        return local([SCREEN.compounds.path])
     if SCREEN.kind == "npz":
-        return [SCREEN.compounds.path] if SCREEN.compounds.path else SCREEN.index
+        return local([SCREEN.compounds.path] if SCREEN.compounds.path else SCREEN.index)
     return [f"{RESOURCES}/compounds.csv", *([f"{RESOURCES}/mechanisms.csv"] if SCREEN.mechanisms else [])]
 
 
 def well_tables():
     """Tables on wells and fields that the screen has."""
     if SCREEN.kind == "load_data":
-        return [SCREEN.load_data]
+        return local([SCREEN.load_data])
     if SCREEN.kind == "npz":
-        return SCREEN.index
+        return local(SCREEN.index)
     tables = f"{RESOURCES}/plates/{{plate}}/{{table}}.csv"
     return expand(tables, plate=PLATE_NAMES, table=["mean_well_profiles", "qc"])
 
@@ -310,9 +343,9 @@ def profile_files():
     return expand(tables, plate=PLATE_NAMES) if SCREEN.kind == "archives" else []
 
 
-def profile_option():
+def profile_option(wildcards, input):
     """The part of the command that names their folder: a line with hundreds of files would be too long."""
-    return ["--profiles", f"{RESOURCES}/plates"] if SCREEN.kind == "archives" else []
+    return ["--profiles", str(Path(input.profiles[0]).parents[1])] if input.profiles else []
 
 
 def split_tables(wildcards):
@@ -345,10 +378,35 @@ def label_files():
     if SCREEN.kind == "archives" and SCREEN.labels:
         return [f"{RESOURCES}/{table}" for table in TABLES if table.startswith("labels/")]
     if SCREEN.kind != "archives" and SCREEN.labels:
-        return [f"{SCREEN.labels}/{Path(table).name}" for table in TABLES if table.startswith("labels/")]
+        return local([f"{SCREEN.labels}/{Path(table).name}" for table in TABLES if table.startswith("labels/")])
     return []
 
 
 def label_option(wildcards, input):
     """The part of the command that names their folder."""
     return ["--labels", str(Path(input.labels[0]).parent)] if input.labels else []
+
+
+def table_evaluations(wildcards):
+    """What a table is made of: one benchmark of all runs, but for weights that were published for other tables."""
+    other = [name for name, numbers in PUBLISHED_TABLES.items() if int(wildcards.number) not in numbers]
+    runs = [run for run in RUNS if not any(f"-{name}-" in run for name in other)]
+    return expand(f"{RESULTS}/runs/{{run}}/evaluation/{TABLE_BENCHMARKS[wildcards.number]}.csv", run=runs)
+
+
+def run_folders(wildcards, input):
+    """The folders of the runs, from the places of their evaluations."""
+    return list(dict.fromkeys(str(Path(file).parents[1]) for file in input.evaluations))
+
+
+def published_splits():
+    """The tables of the published split, if one of the splits is that one."""
+    published = any(split.kind == "published" for split in EXPERIMENT.runs.splits.values())
+    return [f"{RESOURCES}/split_{part}.csv" for part in ("train", "test")] if published else []
+
+
+def origins(wildcards, input):
+    """Files that the experiment started from; of the tables of all plates, their folder: a line would be too long."""
+    wells = [str(Path(input.wells[0]).parents[1])] if SCREEN.kind == "archives" else input.wells
+    sources = [input.sources] if input.sources else []
+    return list(dict.fromkeys([*sources, *input.structures, *wells, *input.labels, *input.splits]))

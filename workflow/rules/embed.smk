@@ -4,8 +4,8 @@
 rule embed:
     input:
         plates=PLATES,
-        index=rules.molecules.output.index,
-        molecules=rules.molecules.output.molecules,
+        index=INDEX,
+        molecules=MOLECULES,
         model=run_model,
         code=code("embed"),
     output:
@@ -15,7 +15,7 @@ rule embed:
     benchmark:
         f"{TIMES}/embed/{{run}}.tsv"
     conda:
-        "../../envs/embed.yaml"
+        environment("embed")
     threads: 8
     resources:
         gpu=1,

@@ -1,23 +1,21 @@
-# evaluate: every benchmark and control on one run's embeddings.
+# evaluate: every benchmark and control on one run's embeddings. Probing takes longest and has a job of its own.
 BENCHMARKS = [
     "retrieval",
-    "probing",
-    "probing_comparison",
     "zero_shot_molecule",
     "zero_shot_mechanism",
     "replicate_wells",
     "average_precision",
     "batch_effects",
 ]
+PROBING = ["probing", "probing_comparison"]
 
 
 rule evaluate:
     input:
-        embeddings=rules.embed.output,
-        index=rules.molecules.output.index,
-        molecules=rules.molecules.output.molecules,
+        embeddings=f"{RESULTS}/runs/{{run}}/embeddings.h5",
+        index=INDEX,
+        molecules=MOLECULES,
         split=run_split,
-        labels=label_files(),
         profiles=profile_files(),
         code=code("evaluate"),
     output:
@@ -31,12 +29,43 @@ rule evaluate:
     threads: 8
     params:
         settings=settings("evaluate"),
-        labels=label_option,
-        profiles=profile_option(),
+        profiles=profile_option,
+        benchmarks=BENCHMARKS,
         folder=lambda wildcards, output: Path(output[0]).parent,
     message:
         "Evaluating {wildcards.run}"
     shell:
         "python -m cloome evaluate --config <(echo {params.settings:q}) --embeddings {input.embeddings:q}"
+        " --index {input.index:q} --molecules {input.molecules:q} --split {input.split:q} {params.profiles:q}"
+        " --benchmarks {params.benchmarks:q} --out {params.folder:q} 2> {log:q}"
+
+
+rule probe:
+    input:
+        embeddings=f"{RESULTS}/runs/{{run}}/embeddings.h5",
+        index=INDEX,
+        molecules=MOLECULES,
+        split=run_split,
+        labels=label_files(),
+        profiles=profile_files(),
+        code=code("evaluate"),
+    output:
+        expand(f"{RESULTS}/runs/{{{{run}}}}/evaluation/{{benchmark}}.csv", benchmark=PROBING),
+    log:
+        f"{LOGS}/probe/{{run}}.log",
+    benchmark:
+        f"{TIMES}/probe/{{run}}.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    threads: 8
+    params:
+        settings=settings("evaluate"),
+        labels=label_option,
+        profiles=profile_option,
+        folder=lambda wildcards, output: Path(output[0]).parent,
+    message:
+        "Probing {wildcards.run}"
+    shell:
+        "python -m cloome evaluate --config <(echo {params.settings:q}) --embeddings {input.embeddings:q}"
         " --index {input.index:q} --molecules {input.molecules:q} --split {input.split:q} {params.labels:q}"
-        " {params.profiles:q} --out {params.folder:q} 2> {log:q}"
+        " {params.profiles:q} --benchmarks probing --out {params.folder:q} 2> {log:q}"

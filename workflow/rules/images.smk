@@ -3,7 +3,7 @@
 
 rule listing:
     input:
-        images=SCREEN.images if SCREEN.kind == "npz" else [],
+        images=local(SCREEN.images if SCREEN.kind == "npz" else []),
         code=code("images"),
     output:
         listing=directory(f"{STORE}/npz/listing"),

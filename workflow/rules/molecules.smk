@@ -9,9 +9,9 @@ rule molecules:
         refused=REFUSED,
         code=code("molecules"),
     output:
-        index=f"{RESULTS}/index.parquet",
+        index=INDEX,
         left_out=f"{RESULTS}/fields.refused.csv",
-        molecules=f"{RESULTS}/molecules.h5",
+        molecules=MOLECULES,
         refused=f"{RESULTS}/molecules.refused.csv",
     log:
         f"{LOGS}/molecules.log",

@@ -1,11 +1,13 @@
 # report: the paper's tables over all runs, and one page that sets "paper" beside "reproduced".
-EVALUATIONS = expand(f"{RESULTS}/runs/{{run}}/evaluation/{{benchmark}}.csv", run=RUNS, benchmark=BENCHMARKS)
-RUN_FOLDERS = [f"{RESULTS}/runs/{run}" for run in RUNS]
+EVALUATIONS = expand(
+    f"{RESULTS}/runs/{{run}}/evaluation/{{benchmark}}.csv", run=RUNS, benchmark=[*BENCHMARKS, *PROBING]
+)
+TABLE_BENCHMARKS = {"1": "retrieval", "2": "probing", "3": "zero_shot_molecule", "4": "zero_shot_mechanism"}
 
 
 rule table:
     input:
-        evaluations=EVALUATIONS,
+        evaluations=table_evaluations,
         code=code("report"),
     output:
         report(
@@ -23,11 +25,13 @@ rule table:
     conda:
         "../../envs/report.yaml"
     params:
-        runs=RUN_FOLDERS,
+        settings=settings("evaluate"),
+        runs=run_folders,
     message:
-        "Collecting table {wildcards.number} over all runs"
+        "Collecting table {wildcards.number} over its runs"
     shell:
-        "python -m cloome table --number {wildcards.number:q} --runs {params.runs:q} --out {output:q} 2> {log:q}"
+        "python -m cloome table --config <(echo {params.settings:q}) --number {wildcards.number:q}"
+        " --runs {params.runs:q} --out {output:q} 2> {log:q}"
 
 
 rule compare:
@@ -58,10 +62,10 @@ rule page:
         training=[] if PUBLISHED else expand(f"{RESULTS}/runs/{{run}}/train_log.csv", run=RUNS),
         tables=expand(f"{RESULTS}/report/table_{{number}}.csv", number=[1, 2, 3, 4]),
         splits=expand(f"{RESULTS}/splits/{{split}}.csv", split=EXPERIMENT.runs.splits),
-        index=rules.molecules.output.index,
-        molecules=rules.molecules.output.molecules,
+        index=INDEX,
+        molecules=MOLECULES,
         plates=PLATES,
-        refused=[*REFUSED, rules.molecules.output.left_out, rules.molecules.output.refused],
+        refused=[*REFUSED, f"{RESULTS}/fields.refused.csv", f"{RESULTS}/molecules.refused.csv"],
         code=code("report"),
     output:
         report(f"{RESULTS}/report/report.html", category="report", caption="../report/page.rst"),
@@ -73,7 +77,7 @@ rule page:
         "../../envs/report.yaml"
     params:
         settings=settings("report"),
-        runs=RUN_FOLDERS,
+        runs=run_folders,
         splits=lambda wildcards, input: Path(input.splits[0]).parent,
     message:
         "Writing the report"

@@ -1,7 +1,10 @@
 # A killed run leaves Snakemake's lock behind, and the next one would stop and ask for --unlock. The operating system
 # drops a file lock with its process: who gets it knows that no other run of this folder lives on this machine.
+# With it, files that changed after they were finished are removed, and so made again.
 import fcntl
 import socket
+
+from cloome.data.seals import changed_files
 
 LIVING = Path(".snakemake/living_run")
 
@@ -24,5 +27,14 @@ def remove_stale_lock():
     return living
 
 
+def remove_changed_files():
+    """Remove finished files that are damaged: cut off, or with other contents than their job had written."""
+    for file in changed_files(SEALS):
+        print(f"{file} has changed since it was finished: it is removed, and made again", file=sys.stderr)
+        file.unlink()
+
+
 if workflow.is_main_process and not workflow.dryrun:
     HELD = remove_stale_lock()
+    if HELD:
+        remove_changed_files()

@@ -4,8 +4,8 @@
 rule train_run:
     input:
         plates=PLATES,
-        index=rules.molecules.output.index,
-        molecules=rules.molecules.output.molecules,
+        index=INDEX,
+        molecules=MOLECULES,
         split=run_split,
         code=code("train"),
     output:
@@ -16,7 +16,7 @@ rule train_run:
     benchmark:
         f"{TIMES}/train/{{run}}.tsv"
     conda:
-        "../../envs/train.yaml"
+        environment("train")
     threads: 8
     resources:
         gpu=1,
@@ -31,3 +31,22 @@ rule train_run:
         "python -m cloome train --config <(echo {params.settings:q}) <(echo {resources.running:q}) --plates {input.plates:q} --index {input.index:q}"
         " --molecules {input.molecules:q} --split {input.split:q} {params.options:q} --state {params.state:q}"
         " --out {output.model:q} 2> {log:q}"
+
+
+rule gpu_check:
+    output:
+        f"{RESULTS}/gpu.txt",
+    log:
+        f"{LOGS}/gpu.log",
+    benchmark:
+        f"{TIMES}/gpu.tsv"
+    # With the first jobs, not after hours of downloads.
+    priority: 100
+    conda:
+        environment("train")
+    resources:
+        gpu=1,
+    message:
+        "Looking for the GPU that training needs"
+    shell:
+        "python -m cloome gpu --out {output:q} 2> {log:q}"

@@ -1,0 +1,80 @@
+"""What the profiles plan: how many jobs a cluster gets, how long the plan takes, and what each job asks for."""
+
+import importlib.util
+import re
+import resource
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+# Each plate, the tables twenty at a time and the report are one job each; the rest are jobs of their own.
+SUBMISSIONS = 496
+needs_slurm = pytest.mark.skipif(
+    importlib.util.find_spec("snakemake_executor_plugin_slurm") is None, reason="the extra slurm is not installed"
+)
+needs_kubernetes = pytest.mark.skipif(
+    importlib.util.find_spec("snakemake_executor_plugin_kubernetes") is None,
+    reason="the extra kubernetes is not installed",
+)
+
+
+def plan(clone, profile: str, config: str) -> str:
+    """The dry run of a configuration in a clone without results, every job shown."""
+    command = [sys.executable, "-m", "snakemake", "-n", "--profile", f"profiles/{profile}", "--configfile", config]
+    done = subprocess.run(command, cwd=clone.folder, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    return done.stdout + done.stderr
+
+
+def submissions(root, output: str) -> int:
+    """Jobs that the cluster gets: groups, and jobs of rules without a group that do not run where Snakemake does."""
+    profile = yaml.safe_load((root / "profiles/slurm/profile.yaml").read_text())
+    apart = {word.split("=")[0] for word in profile["groups"]} | {"all", "provenance", "total"}
+    rows = [line.split() for line in output.split("Job stats:")[1].splitlines()]
+    jobs = {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
+    return output.count("Group job ") + sum(count for rule, count in jobs.items() if rule not in apart)
+
+
+@needs_slurm
+def test_the_paper_is_at_most_1500_submissions_to_slurm(root, clone):
+    output = plan(clone, "slurm", "config/paper.yaml")
+    assert output.count("Group job plate") == 406
+    assert output.count("Group job tables") == 21
+    assert output.count("Group job report") == 1
+    assert submissions(root, output) == SUBMISSIONS
+
+
+@needs_slurm
+def test_the_paper_is_planned_for_slurm_in_ten_seconds_of_one_core(clone):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    plan(clone, "slurm", "config/paper.yaml")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 10
+
+
+def test_the_default_profile_says_nothing_that_a_cluster_profile_says(root):
+    """Snakemake reads profiles/default last, and what it says there wins."""
+    default = yaml.safe_load((root / "profiles/default/profile.yaml").read_text())
+    for name in ("slurm", "kubernetes", "local-gpu", "local-disk"):
+        other = yaml.safe_load((root / "profiles" / name / "profile.yaml").read_text())
+        assert not default.keys() & other.keys(), name
+
+
+def test_every_rule_that_a_profile_names_is_a_rule(root):
+    command = [sys.executable, "-m", "snakemake", "--list-rules"]
+    listed = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60).stdout
+    rules = {line.split()[0] for line in listed.splitlines() if line and not line.startswith(" ")}
+    for name in ("slurm", "kubernetes", "local-gpu"):
+        profile = yaml.safe_load((root / "profiles" / name / "profile.yaml").read_text())
+        named = set(profile.get("set-resources", {})) | {
+            word.split("=")[0] for key in ("groups", "set-threads") for word in profile.get(key, [])
+        }
+        assert named <= rules, name
+
+
+@needs_kubernetes
+def test_the_demo_is_planned_for_kubernetes(clone):
+    output = plan(clone, "kubernetes", "config/config.yaml")
+    assert re.search(r"^train_run +3$", output, re.MULTILINE)
