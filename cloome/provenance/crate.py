@@ -156,7 +156,7 @@ def _packages(record: dict[str, Any]) -> list[dict[str, Any]]:
             "@type": "SoftwareApplication",
             "name": name,
             "softwareVersion": version,
-            "identifier": f"pkg:generic/python@{version}" if name == "Python" else f"pkg:pypi/{name}@{version}",
+            "url": f"pkg:generic/python@{version}" if name == "Python" else f"pkg:pypi/{name}@{version}",
         }
         for name, version in packages.items()
     ]
