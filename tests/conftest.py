@@ -1,5 +1,6 @@
 """Fixtures that several stages' tests share."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -21,3 +22,13 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set CLOOME_REAL_DATA to the folder that holds them")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _log_handlers():
+    """`cloome.cli.main` logs to the standard error of its test, which is closed behind it."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
