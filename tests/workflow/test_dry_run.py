@@ -25,6 +25,12 @@ def test_the_paper_is_planned_whole(root):
     assert jobs["train_run"] == jobs["embed"] == jobs["evaluate"] == 16, "12 models and 4 untrained networks"
 
 
+def test_the_paper_is_planned_into_a_folder_of_ones_own(root, tmp_path):
+    done = dry_run(root, "--directory", str(tmp_path), "--configfile", str(root / "config/paper.yaml"))
+    assert done.returncode == 0, done.stderr
+    assert counts(done.stdout + done.stderr)["images"] == 406
+
+
 def test_published_weights_are_fetched_and_nothing_is_trained(root):
     done = dry_run(root, "--configfile", "config/paper.yaml", "config/published.yaml")
     assert done.returncode == 0, done.stderr

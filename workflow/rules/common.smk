@@ -39,8 +39,21 @@ shell.prefix(
     f"export {FOLDER}='{SEALS}'; "
 )
 
+
+def with_shipped_tables(values):
+    """The configuration, with tables that come with the project found in the clone from any --directory."""
+    screen = values.get("screen")
+    if not isinstance(screen, dict):
+        return values
+    tables = {key: screen[key] for key in ("sources", "plates") if isinstance(screen.get(key), str)}
+    shipped = {
+        key: str(ROOT / path) for key, path in tables.items() if not Path(path).exists() and (ROOT / path).is_file()
+    }
+    return {**values, "screen": {**screen, **shipped}}
+
+
 try:
-    EXPERIMENT = check_config(config, " + ".join(map(str, workflow.configfiles)))
+    EXPERIMENT = check_config(with_shipped_tables(config), " + ".join(map(str, workflow.configfiles)))
     PLATE_NAMES = plate_names(EXPERIMENT.screen)
     # A wrong path or column stops the plan, not each plate's job.
     if EXPERIMENT.screen.kind == "load_data":
