@@ -58,10 +58,12 @@ python3 tests/container/compare_lock.py "$work/packages" constraints.txt
 step "the smallest experiment, in the image and outside"
 mkdir -m 777 "$work/inside"
 cp tests/workflow/tiny.yaml "$work/inside/"
-words=(--cores 2 --quiet all --configfile "$work/inside/tiny.yaml")
-OMP_NUM_THREADS=1 snakemake "${words[@]}" --directory "$work/outside"
-buildah run --isolation chroot --user 1000:1000 --env HOME=/work --env OMP_NUM_THREADS=1 -v "$work/inside:/work" \
-  "$container" -- snakemake "${words[@]/#$work\/inside//work}" --directory /work
+cp -r "$work/inside" "$work/outside"
+run() { "$@" > "$work/run.log" 2>&1 || { tail -60 "$work/run.log"; exit 1; }; }
+export OMP_NUM_THREADS=1
+run snakemake --cores 2 --directory "$work/outside" --configfile "$work/outside/tiny.yaml"
+run buildah run --isolation chroot --user 1000:1000 --env OMP_NUM_THREADS=1 -v "$work/inside:/work" \
+  "$container" -- snakemake --cores 2 --directory /work --configfile /work/tiny.yaml
 (cd "$work/outside/results/tiny" && find . -path '*/evaluation/*.csv') | sort > "$work/tables"
 [ -s "$work/tables" ]
 while read -r table; do cmp "$work/outside/results/tiny/$table" "$work/inside/results/tiny/$table"; done < "$work/tables"

@@ -46,6 +46,7 @@ def test_published_weights_make_all_tables_without_training(clone, tmp_path):
         "screen": {"name": "small", "sources": str(write_screen(tmp_path / "site")), "plates": ["90001"]},
         "embed": {"height": SIDE, "width": SIDE, "batch": 16},
         "evaluate": {"pool": 10, "resamples": 20},
+        "running": {"gpu": False},
     }
     (tmp_path / "over.yaml").write_text(yaml.safe_dump(over))
     output = clone.run(configs=["config/paper.yaml", "config/published.yaml", str(tmp_path / "over.yaml")])
