@@ -23,6 +23,7 @@ COMMANDS = {
     "train": ("cloome.train.command", "train one model"),
     "gpu": ("cloome.train.gpu_command", "say in seconds whether a GPU can be used here"),
     "embed": ("cloome.embed.command", "export image and molecule embeddings"),
+    "gapnet": ("cloome.embed.gapnet_command", "export the features of GapNet, a baseline of the paper"),
     "evaluate": ("cloome.evaluate.command", "run every benchmark on one run's embeddings"),
     "table": ("cloome.report.table_command", "collect one of the paper's tables over all runs"),
     "scorecard": ("cloome.report.scorecard_command", "compare the tables with the values of the paper"),

@@ -215,6 +215,11 @@ class Evaluate(Section):
         "image", description="A sample of probing: an image (upstream), or the mean over a well or a molecule."
     )
     minimum_labels: Count = Field(5, description="Fewest actives and inactives in training for an assay to be probed.")
+    gapnet: str | None = Field(
+        None,
+        description="File with GapNet's published weights (gapnet.pth.tar), whose features are then compared too, as "
+        "in the paper; null: they are not.",
+    )
 
 
 class Config(Section):
@@ -328,6 +333,12 @@ def _conflicts(config: Config):
                 f"{key} gives images of {crop} pixels, {cells} cells of the feature map, but model.pool is "
                 f"{model.pool}; write pool: {cells} or less, or larger images"
             )
+    scaled = images.intensity == "paper" or screen.kind == "npz"
+    if config.evaluate.gapnet and not (scaled and screen.channels == PAPER_CHANNELS):
+        yield (
+            f"evaluate.gapnet needs images as GapNet was trained on: screen.channels: [{', '.join(PAPER_CHANNELS)}] "
+            "and images.intensity: paper; write gapnet: null"
+        )
     if config.train.micro_batch and config.train.batch % config.train.micro_batch:
         yield "train.batch is no multiple of train.micro_batch; write a divisor of the batch"
     if config.train.keep == "last" and config.train.patience:

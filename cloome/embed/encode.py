@@ -1,6 +1,6 @@
 """Images and molecules through a trained network, in batches."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -10,7 +10,11 @@ from cloome.data.fields import Fields
 from cloome.data.read_ahead import READERS, fill_ahead
 from cloome.model.checkpoint import Checkpoint
 from cloome.model.device import host_memory
+from cloome.model.gapnet import FEATURES as GAPNET_FEATURES
+from cloome.model.gapnet import GapNet
 from cloome.model.images import centre_crop
+
+GAPNET_BATCH = 32  # whole fields; a gigabyte for what lies between its layers
 
 
 @torch.inference_mode()
@@ -38,18 +42,22 @@ def image_features(
         Not of unit length: probing needs the lengths (FACTS 4, row 25).
     """
     network = checkpoint.network.to(device, memory_format=torch.channels_last)
-    features = np.empty((len(fields), checkpoint.settings["model"]["embedding"]), dtype=np.float32)
-    waiting = None
-    for group, images in _read(fields, settings, device.type == "cuda", readers):
-        pixels = images.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
-        found = network.image_features(checkpoint.normalise(pixels))
-        # A result is fetched when the next batch is on its way, so that a GPU never waits for the host.
-        if waiting is not None:
-            features[waiting[0]] = waiting[1].cpu().numpy()
-        waiting = group, found
-    if waiting is not None:
-        features[waiting[0]] = waiting[1].cpu().numpy()
-    return features
+    return _features(
+        lambda pixels: network.image_features(checkpoint.normalise(pixels)),
+        checkpoint.settings["model"]["embedding"],
+        fields,
+        (settings.height, settings.width),
+        settings.batch,
+        device,
+        readers,
+    )
+
+
+@torch.inference_mode()
+def gapnet_features(network: GapNet, fields: Fields, device: torch.device, readers: int = READERS) -> np.ndarray:
+    """GapNet's penultimate features of whole stored fields, float32 (N, 1024) (FACTS 1.4)."""
+    network = network.to(device, memory_format=torch.channels_last)
+    return _features(network.features, GAPNET_FEATURES, fields, None, GAPNET_BATCH, device, readers)
 
 
 @torch.inference_mode()
@@ -62,20 +70,46 @@ def embed_molecules(
     return torch.cat([network.encode_molecule(batch.to(device).float()).cpu() for batch in batches]).numpy()
 
 
-def _read(fields: Fields, settings: Embed, pin: bool, readers: int) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
-    """Numbers of the fields of each batch, and their crops, uint8 (B, C, h, w); read in the background."""
+def _features(
+    network: Callable[[torch.Tensor], torch.Tensor],
+    dimensions: int,
+    fields: Fields,
+    crop: tuple[int, int] | None,
+    batch: int,
+    device: torch.device,
+    readers: int,
+) -> np.ndarray:
+    """What a network makes of uint8 images (B, C, h, w) on the device, float32 (N, dimensions)."""
+    features = np.empty((len(fields), dimensions), dtype=np.float32)
+    waiting = None
+    for group, images in _read(fields, crop, batch, device.type == "cuda", readers):
+        found = network(images.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last))
+        # A result is fetched when the next batch is on its way, so that a GPU never waits for the host.
+        if waiting is not None:
+            features[waiting[0]] = waiting[1].cpu().numpy()
+        waiting = group, found
+    if waiting is not None:
+        features[waiting[0]] = waiting[1].cpu().numpy()
+    return features
+
+
+def _read(
+    fields: Fields, crop: tuple[int, int] | None, batch: int, pin: bool, readers: int
+) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+    """Numbers of the fields of each batch, and their centres or all of them, uint8 (B, C, h, w); in the background."""
     sizes = fields.sizes()
+    if crop is not None:
+        sizes = np.minimum(sizes, crop)
 
     def empty(group: np.ndarray) -> torch.Tensor:
-        height, width = np.minimum(sizes[group[0]], (settings.height, settings.width)).tolist()
-        return host_memory((len(group), len(fields.channels), height, width), pin)
+        return host_memory((len(group), len(fields.channels), *sizes[group[0]].tolist()), pin)
 
     def fill(images: torch.Tensor, group: np.ndarray, rows: range) -> None:
         target = images.numpy()
         for row in rows:
-            target[row] = centre_crop(fields[group[row]], settings.height, settings.width)
+            target[row] = centre_crop(fields[group[row]], *target.shape[2:])
 
-    return fill_ahead(empty, fill, ((group, len(group)) for group in _groups(sizes, settings.batch)), readers)
+    return fill_ahead(empty, fill, ((group, len(group)) for group in _groups(sizes, batch)), readers)
 
 
 def _groups(sizes: np.ndarray, batch: int) -> Iterator[np.ndarray]:

@@ -11,6 +11,7 @@ from cloome.config import Evaluate
 from cloome.config_files import load_config
 from cloome.data.embeddings import read_embeddings
 from cloome.data.files import write_csv
+from cloome.data.image_features import read_image_features
 from cloome.data.index import read_index
 from cloome.data.labels import Labels, read_labels
 from cloome.data.molecules import read_molecules
@@ -51,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--profiles", metavar="DIR", help="folder with PLATE/mean_well_profiles.csv, for the baselines of CellProfiler"
     )
+    parser.add_argument("--gapnet", metavar="H5", help="features of GapNet, from `cloome gapnet`")
     parser.add_argument(
         "--benchmarks",
         nargs="+",
@@ -74,6 +76,7 @@ def run(arguments: argparse.Namespace) -> None:
         read_molecules(arguments.molecules),
         read_split(arguments.split),
         read_well_profiles(arguments.profiles, index),
+        read_image_features(arguments.gapnet) if arguments.gapnet else None,
     )
     labels = read_labels(arguments.labels) if arguments.labels else None
     for name, table in evaluate(samples, labels, settings, arguments.benchmarks):

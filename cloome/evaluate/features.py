@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 CLOOME, INTENSITY, CELL_COUNT, REPAIRED = "cloome", "intensity", "cell_count", "repaired"
 PLATE, POSITION, PLATE_AND_POSITION = "plate", "position", "plate_and_position"
-FINGERPRINT = "fingerprint"
+FINGERPRINT, GAPNET = "fingerprint", "gapnet"
 
 
 class Features(Mapping[str, np.ndarray]):
@@ -65,8 +65,8 @@ def baselines(samples: Samples) -> Mapping[str, np.ndarray]:
         float32 (N, F) each. Standardised to the training images: ``intensity``, mean and standard deviation of each
         channel; ``cell_count`` (F is 1); ``cellprofiler_raw`` and its kin, the profile of the image's well. As 0 and
         1: ``plate``, which plate; ``position``, which row and which column; ``plate_and_position``;
-        ``fingerprint``, the bits of the molecule's fingerprint, which need no image at all. A baseline that the
-        files do not hold is left out, with a line in the log.
+        ``fingerprint``, the bits of the molecule's fingerprint, which need no image at all. As they are: ``gapnet``,
+        the features of that network. A baseline that the files do not hold is left out, with a line in the log.
     """
     train = samples.rows(TRAIN)
 
@@ -84,6 +84,8 @@ def baselines(samples: Samples) -> Mapping[str, np.ndarray]:
         ),
         FINGERPRINT: lambda: (samples.fingerprint > 0).astype(np.float32)[samples.molecule_of],
     }
+    if samples.gapnet is not None:
+        makers[GAPNET] = lambda: samples.gapnet
     return Features(
         makers
         | {name: lambda name=name: _of_images(samples, _fitted_profiles(samples, name)) for name in _kinds(samples)}
@@ -96,13 +98,15 @@ def comparable(samples: Samples) -> Mapping[str, np.ndarray]:
     Returns
     -------
     mapping of str to ndarray
-        Compared by their product, float32 (N, F), all rows of one length: ``cloome`` and ``intensity``;
+        Compared by their product, float32 (N, F), all rows of one length: ``cloome``, ``gapnet`` and ``intensity``;
         ``plate``, where all images of a plate are the same to each other and to all others; ``position``, the more
         alike the fewer rows and columns lie between two wells; ``plate_and_position``, those of the same plate first
         and then by position. Compared by distance, float32 (N,): ``cell_count``.
     """
     hand_made = baselines(samples)
     makers = {CLOOME: lambda: samples.image, INTENSITY: lambda: unit_length(hand_made[INTENSITY])}
+    if samples.gapnet is not None:
+        makers[GAPNET] = lambda: unit_length(samples.gapnet)
     if CELL_COUNT in hand_made:
         # A count has no direction: its unit length would be a mere sign.
         makers[CELL_COUNT] = lambda: hand_made[CELL_COUNT][:, 0]

@@ -7,6 +7,7 @@ import pandas as pd
 import scipy.sparse
 
 from cloome.data.embeddings import Embeddings
+from cloome.data.image_features import ImageFeatures
 from cloome.data.molecules import Molecules
 from cloome.data.splits import part_of
 from cloome.errors import FormatError
@@ -28,6 +29,7 @@ class Samples:
     mechanisms: scipy.sparse.csr_matrix  # bool (M, K): which molecule has which mechanism; empty rows: unknown
     fingerprint: np.ndarray  # uint8 (M, B): bits, or counts
     profiles: WellProfiles | None = None  # of CellProfiler; None: the screen has none
+    gapnet: np.ndarray | None = None  # float32 (N, F): features of GapNet, not of unit length
 
     def rows(self, part: str) -> np.ndarray:
         """Rows of the images in a part of the split, int64, ascending."""
@@ -40,6 +42,7 @@ def align(
     molecules: Molecules,
     split: pd.DataFrame,
     profiles: WellProfiles | None = None,
+    gapnet: ImageFeatures | None = None,
 ) -> Samples:
     """Bring the files of one run into one order.
 
@@ -68,6 +71,7 @@ def align(
         _membership(inchikey, molecules.mechanisms()),
         _fingerprints(molecules, inchikey),
         profiles,
+        None if gapnet is None else _picked(gapnet.values, gapnet.sample_key, keys, "image"),
     )
 
 

@@ -28,6 +28,7 @@ FEATURES = {
     "plate": "baseline: plate alone",
     "position": "baseline: position alone",
     "plate_and_position": "baseline: plate and position alone",
+    "gapnet": "baseline: GapNet",
     "fingerprint": "baseline: structure alone (fingerprint)",
     "cellprofiler_raw": "baseline: CellProfiler wells",
     "cellprofiler_robust": "baseline: CellProfiler wells, normalised by plate",

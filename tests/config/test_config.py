@@ -164,6 +164,10 @@ def test_a_wrong_setting_is_named_with_what_was_found_and_what_to_write(changes,
             {"screen": {"kind": "npz", "name": "s", "images": ["a.tar"], "index": ["i.csv"]}},
             "npz files hold 8 bit already; write images.intensity: none",
         ),
+        (
+            {"images": {"intensity": "package"}, "evaluate": {"gapnet": "gapnet.pth.tar"}},
+            "evaluate.gapnet needs images as GapNet was trained on",
+        ),
     ],
 )
 def test_settings_that_cannot_work_together_are_refused(changes, message):

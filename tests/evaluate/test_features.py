@@ -8,7 +8,9 @@ import pytest
 import scipy.sparse
 
 from cloome.config import Evaluate
+from cloome.data.image_features import ImageFeatures
 from cloome.data.labels import Labels
+from cloome.errors import FormatError
 from cloome.evaluate.activity import activity_table
 from cloome.evaluate.average_precision import average_precision_table
 from cloome.evaluate.batch_effects import batch_effects_table
@@ -16,6 +18,7 @@ from cloome.evaluate.features import baselines, comparable, comparable_elsewhere
 from cloome.evaluate.profiles import WellProfiles
 from cloome.evaluate.ranking import ranks
 from cloome.evaluate.replicate_wells import replicate_wells_table
+from cloome.evaluate.samples import align
 from cloome.evaluate.zero_shot import mechanism_table, molecule_table
 
 RAW, ROBUST = "cellprofiler_raw", "cellprofiler_robust"
@@ -135,6 +138,33 @@ def test_fitted_profiles_are_standardised_to_the_wells_of_training(with_profiles
 def test_images_are_ranked_by_well_profiles_only_where_candidates_lie_elsewhere(with_profiles):
     assert RAW not in comparable(with_profiles)
     assert set(comparable_elsewhere(with_profiles)) == {*comparable(with_profiles), RAW, ROBUST}
+
+
+def test_gapnet_is_fitted_as_it_is_and_compared_by_cosine(screen):
+    planted = screen(noise=1.0)
+    order = np.random.default_rng(0).permutation(len(planted.index))
+    values = np.random.default_rng(1).normal(3, 2, (len(order), 5)).astype(np.float32)
+    keys = planted.index["sample_key"].to_numpy()[order]
+    samples = align(
+        planted.index, planted.embeddings, planted.molecules, planted.split, gapnet=ImageFeatures(keys, values)
+    )
+    own = values[[list(keys).index(key) for key in samples.table["sample_key"]]]
+    assert np.array_equal(baselines(samples)["gapnet"], own)
+    for compared in (comparable(samples), comparable_elsewhere(samples)):
+        np.testing.assert_allclose(compared["gapnet"], own / np.linalg.norm(own, axis=1, keepdims=True), rtol=1e-6)
+    assert "gapnet" in set(molecule_table(samples, Evaluate(resamples=10))["features"])
+
+
+@pytest.mark.parametrize("bad", ["a missing image", "a number that is not finite"])
+def test_features_of_gapnet_that_lack_an_image_are_refused(screen, bad):
+    planted = screen()
+    keys, values = planted.index["sample_key"].to_numpy(), np.ones((len(planted.index), 2), dtype=np.float32)
+    if bad == "a missing image":
+        keys, values = keys[1:], values[1:]
+    else:
+        values[3, 1] = np.nan
+    with pytest.raises(FormatError, match=r"have no embedding|not finite"):
+        align(planted.index, planted.embeddings, planted.molecules, planted.split, gapnet=ImageFeatures(keys, values))
 
 
 def test_without_profiles_and_counts_there_are_no_such_baselines(screen):

@@ -58,6 +58,16 @@ def test_table_3_alone_takes_the_weights_that_were_published_for_it(root):
     assert "train_run" not in jobs
 
 
+def test_gapnet_is_computed_once_for_all_runs_if_its_weights_are_named(root, tmp_path):
+    (tmp_path / "gapnet.pth.tar").touch()
+    (tmp_path / "more.yaml").write_text("evaluate: {gapnet: gapnet.pth.tar}\n")
+    configs = [str(root / "config/config.yaml"), str(tmp_path / "more.yaml")]
+    done = dry_run(root, "--directory", str(tmp_path), "--configfile", *configs, "--", "table_3")
+    assert done.returncode == 0, done.stderr
+    jobs = counts(done.stdout + done.stderr)
+    assert (jobs["gapnet"], jobs["evaluate"]) == (1, 3)
+
+
 def test_every_loss_is_a_run(root, tmp_path):
     more = tmp_path / "more.yaml"
     more.write_text("runs: {methods: [clip, cloob, siglip, cwcl], shuffled_control: false, untrained_control: false}\n")

@@ -25,7 +25,7 @@ ENTRY_POINTS = {
     "images": ["listing", "images"],
     "molecules": ["molecules", "labelled", "split"],
     "train": ["train", "gpu"],
-    "embed": ["embed"],
+    "embed": ["embed", "gapnet"],
     "evaluate": ["evaluate"],
     "report": ["report", "scorecard", "table"],
 }

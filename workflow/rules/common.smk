@@ -152,6 +152,7 @@ CODE = {
         "data/embeddings.py",
         "data/fields.py",
         "data/files.py",
+        "data/image_features.py",
         "data/index.py",
         "data/molecules.py",
         "data/plates.py",
@@ -161,6 +162,7 @@ CODE = {
         "model/clip.py",
         "model/device.py",
         "model/feature_map.py",
+        "model/gapnet.py",
         "model/image_encoder.py",
         "model/images.py",
         "model/molecule_encoder.py",
@@ -172,6 +174,7 @@ CODE = {
         "data/embeddings.py",
         "data/evaluation.py",
         "data/files.py",
+        "data/image_features.py",
         "data/index.py",
         "data/labels.py",
         "data/molecules.py",
@@ -361,6 +364,21 @@ def profile_option(wildcards, input):
     return ["--profiles", str(Path(input.profiles[0]).parents[1])] if input.profiles else []
 
 
+def gapnet_weights():
+    """The weights of GapNet, if the user has them."""
+    return local([EXPERIMENT.evaluate.gapnet] if EXPERIMENT.evaluate.gapnet else [])
+
+
+def gapnet_files():
+    """The features that they give."""
+    return [f"{RESULTS}/gapnet.h5"] if EXPERIMENT.evaluate.gapnet else []
+
+
+def gapnet_option(wildcards, input):
+    """The part of the command that names them."""
+    return ["--gapnet", *input.gapnet] if input.gapnet else []
+
+
 def split_tables(wildcards):
     """The published tables of a split, if it is a published one."""
     published = EXPERIMENT.runs.splits[wildcards.split].kind == "published"
@@ -422,4 +440,4 @@ def origins(wildcards, input):
     """Files that the experiment started from; of the tables of all plates, their folder: a line would be too long."""
     wells = [str(Path(input.wells[0]).parents[1])] if SCREEN.kind == "archives" else input.wells
     sources = [input.sources] if input.sources else []
-    return list(dict.fromkeys([*sources, *input.structures, *wells, *input.labels, *input.splits]))
+    return list(dict.fromkeys([*sources, *input.structures, *wells, *input.labels, *input.splits, *input.gapnet]))

@@ -1,4 +1,4 @@
-# embed: a model's embeddings of all images and molecules.
+# embed: a model's embeddings of all images and molecules, and GapNet's features of all images.
 
 
 rule embed:
@@ -27,3 +27,27 @@ rule embed:
     shell:
         "python -m cloome embed --config <(echo {params.settings:q}) <(echo {resources.running:q}) --plates {input.plates:q} --index {input.index:q}"
         " --molecules {input.molecules:q} --model {input.model:q} --out {output:q} 2> {log:q}"
+
+
+rule gapnet:
+    input:
+        plates=PLATES,
+        index=INDEX,
+        weights=gapnet_weights(),
+        code=code("embed"),
+    output:
+        f"{RESULTS}/gapnet.h5",
+    log:
+        f"{LOGS}/gapnet.log",
+    benchmark:
+        f"{TIMES}/gapnet.tsv"
+    conda:
+        environment("embed")
+    threads: 8
+    resources:
+        gpu=1,
+    message:
+        "Computing GapNet's features of all images"
+    shell:
+        "python -m cloome gapnet --plates {input.plates:q} --index {input.index:q} --weights {input.weights:q}"
+        " --out {output:q} 2> {log:q}"

@@ -17,6 +17,7 @@ rule evaluate:
         molecules=MOLECULES,
         split=run_split,
         profiles=profile_files(),
+        gapnet=gapnet_files(),
         code=code("evaluate"),
     output:
         expand(f"{RESULTS}/runs/{{{{run}}}}/evaluation/{{benchmark}}.csv", benchmark=BENCHMARKS),
@@ -30,6 +31,7 @@ rule evaluate:
     params:
         settings=settings("evaluate"),
         profiles=profile_option,
+        gapnet=gapnet_option,
         benchmarks=BENCHMARKS,
         folder=lambda wildcards, output: Path(output[0]).parent,
     message:
@@ -37,7 +39,7 @@ rule evaluate:
     shell:
         "python -m cloome evaluate --config <(echo {params.settings:q}) --embeddings {input.embeddings:q}"
         " --index {input.index:q} --molecules {input.molecules:q} --split {input.split:q} {params.profiles:q}"
-        " --benchmarks {params.benchmarks:q} --out {params.folder:q} 2> {log:q}"
+        " {params.gapnet:q} --benchmarks {params.benchmarks:q} --out {params.folder:q} 2> {log:q}"
 
 
 rule probe:
@@ -48,6 +50,7 @@ rule probe:
         split=run_split,
         labels=label_files(),
         profiles=profile_files(),
+        gapnet=gapnet_files(),
         code=code("evaluate"),
     output:
         expand(f"{RESULTS}/runs/{{{{run}}}}/evaluation/{{benchmark}}.csv", benchmark=PROBING),
@@ -62,10 +65,11 @@ rule probe:
         settings=settings("evaluate"),
         labels=label_option,
         profiles=profile_option,
+        gapnet=gapnet_option,
         folder=lambda wildcards, output: Path(output[0]).parent,
     message:
         "Probing {wildcards.run}"
     shell:
         "python -m cloome evaluate --config <(echo {params.settings:q}) --embeddings {input.embeddings:q}"
         " --index {input.index:q} --molecules {input.molecules:q} --split {input.split:q} {params.labels:q}"
-        " {params.profiles:q} --benchmarks probing --out {params.folder:q} 2> {log:q}"
+        " {params.profiles:q} {params.gapnet:q} --benchmarks probing --out {params.folder:q} 2> {log:q}"

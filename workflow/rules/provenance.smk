@@ -14,6 +14,7 @@ rule provenance:
         wells=well_tables(),
         labels=label_files(),
         splits=published_splits(),
+        gapnet=gapnet_weights(),
         models=(
             []
             if PUBLISHED
