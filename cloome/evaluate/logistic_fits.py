@@ -2,9 +2,9 @@
 
 Where the classes can be separated and C is large, lbfgs stops before the optimum, and the scores depend on where. So
 fits as upstream's take scikit-learn's lbfgs, with the tolerance that upstream's version meant, for problems with few
-rows of a class; all other fits are those of `cloome.evaluate.logistic`, which end at the optimum.
+rows of a class, whatever the machine; all other fits are those of `cloome.evaluate.logistic`, which end at the optimum.
 
-Without a GPU the problems lie side by side on all cores; with one, in batches on it.
+The problems lie side by side on all cores. With a GPU, those that end at the optimum lie in batches on it.
 """
 
 import warnings
@@ -23,7 +23,7 @@ ITERATIONS = 3000
 SEPARABLE = 2  # rows of the rarer class per column; with fewer, the classes may be separable
 TOLERANCE = 1e-4  # of the gradient of the sum of losses; since 1.4 scikit-learn compares that of their mean
 # Numbers in the rows of all problems from which on a GPU is taken: a fifth of the paper's screen. Less takes minutes on
-# two cores, and keeps to scikit-learn's own lbfgs.
+# two cores.
 WORTH_A_GPU = 2**28
 
 
@@ -53,8 +53,6 @@ def fit_paths(
     if device is None and sum(len(problem.samples) for problem in problems) * features.shape[1] >= WORTH_A_GPU:
         device = gpu()
     stopped = [early and _may_be_separable(problem, features.shape[1]) for problem in problems]
-    if device is not None:
-        return _on_device(features, problems, stopped, standardise, device)
 
     def fit(problem: Problem, stops: bool) -> np.ndarray:
         rows = features[problem.samples]
@@ -62,7 +60,14 @@ def fit_paths(
             return _lbfgs_path(rows, problem)
         return logistic_path(rows, problem.active, problem.strengths, problem.start, standardise)
 
-    return side_by_side(fit, list(zip(problems, stopped, strict=True)))
+    pairs = list(zip(problems, stopped, strict=True))
+    if device is None:
+        return side_by_side(fit, pairs)
+    from cloome.evaluate.logistic_torch import newton_paths
+
+    on_device = iter(newton_paths(features, [problem for problem, stops in pairs if not stops], standardise, device))
+    on_cores = iter(side_by_side(fit, [pair for pair in pairs if pair[1]]))
+    return [next(on_cores if stops else on_device) for stops in stopped]
 
 
 def side_by_side(work: Callable, arguments: Sequence[tuple]) -> list:
@@ -77,18 +82,6 @@ def side_by_side(work: Callable, arguments: Sequence[tuple]) -> list:
 
 def _may_be_separable(problem: Problem, columns: int) -> bool:
     return min(problem.active.sum(), (~problem.active).sum()) < SEPARABLE * columns
-
-
-def _on_device(
-    features: np.ndarray, problems: Sequence[Problem], stopped: Sequence[bool], standardise: bool, device: Any
-) -> list[np.ndarray]:
-    from cloome.evaluate.logistic_torch import lbfgs_paths, newton_paths
-
-    separable = [problem for problem, stops in zip(problems, stopped, strict=True) if stops]
-    others = [problem for problem, stops in zip(problems, stopped, strict=True) if not stops]
-    early = iter(lbfgs_paths(features, separable, TOLERANCE, ITERATIONS, device))
-    optimal = iter(newton_paths(features, others, standardise, device))
-    return [next(early if stops else optimal) for stops in stopped]
 
 
 def _lbfgs_path(rows: np.ndarray, problem: Problem) -> np.ndarray:

@@ -1,19 +1,11 @@
 """Many logistic regressions at once by PyTorch: the problems of `cloome.evaluate.logistic` in batches, on a device.
 
 A batch holds problems of nearly the same number of rows, each with rows of its own, filled up with rows of zeros. All
-is float64: there is one matrix product for many problems, and the time goes by their rows and not by their digits.
-
-`newton_paths`
-    ends at the optimum. A step solves by the second derivatives of the moment: on a device they cost little more than
-    the products that conjugate gradients need.
-`lbfgs_paths`
-    stops at the tolerance of scikit-learn's lbfgs, for problems whose scores depend on where. Its line search is
-    another, so it gets there another way: on the real labels with fingerprints, 1,024 columns for some hundred rows,
-    the mean AUC over 141 assays is 0.7615 where scikit-learn's is 0.7646 and the optimum's 0.7616. Its fits all start
-    from zero, so that those of all strengths are made side by side.
+is float64: there is one matrix product for many problems, and the time goes by their rows and not by their digits. A
+step solves by the second derivatives of the moment: on a device they cost little more than the products that conjugate
+gradients need.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -26,9 +18,6 @@ from cloome.evaluate.logistic import CONSTANT, HALVINGS, STEPS, TOLERANCE, Probl
 BATCH = 2**28  # numbers in a batch; with its products a few gigabytes
 RELATIVE_ROUNDING = 1e-12
 SUFFICIENT = 1e-4  # of the decrease that the slope promises
-HISTORY = 10  # steps that lbfgs remembers, as scipy's does
-LEAST_DECREASE = 64 * np.finfo(float).eps  # scikit-learn's, of the mean objective, which is below 1
-TINY = np.finfo(float).tiny
 
 
 def newton_paths(
@@ -53,52 +42,10 @@ def newton_paths(
         Weights for the columns as they are, the intercept last, for each strength of a problem.
     """
 
-    def solve(batch: _Batch) -> Tensor:
-        centre, scale = batch.centred(standardise)
-        weights = batch.starts(centre, scale)
-        path = []
-        for strength in batch.strengths.T:
-            weights = _newton(batch, weights, strength)
-            path.append(_uncentred(weights, centre, scale))
-        return torch.stack(path, dim=1)
-
-    return _in_batches(features, problems, device, solve)
-
-
-def lbfgs_paths(
-    features: np.ndarray, problems: Sequence[Problem], tolerance: float, iterations: int, device: str | torch.device
-) -> list[np.ndarray]:
-    """Weights of models that lbfgs leaves at a tolerance, as scikit-learn does.
-
-    Parameters
-    ----------
-    features, problems, device
-        As for `newton_paths`; the start of a problem is not used.
-    tolerance : float
-        A fit ends when no part of the gradient of the sum of losses is larger.
-    iterations : int
-        Or after so many steps.
-
-    Returns
-    -------
-    list of float64 (S, D + 1)
-        As `newton_paths`.
-    """
-    return _in_batches(
-        features, problems, device, lambda batch: _lbfgs(batch, tolerance, iterations).transpose(1, 2).contiguous()
-    )
-
-
-def _in_batches(
-    features: np.ndarray,
-    problems: Sequence[Problem],
-    device: str | torch.device,
-    solve: Callable[["_Batch"], Tensor],
-) -> list[np.ndarray]:
     paths = [np.empty(0)] * len(problems)
     for numbers in _batches([len(problem.samples) for problem in problems], features.shape[1] + 1):
         batch = _Batch(features, [problems[number] for number in numbers], device)
-        for number, path in zip(numbers, solve(batch).cpu().numpy(), strict=True):
+        for number, path in zip(numbers, _paths(batch, standardise).cpu().numpy(), strict=True):
             paths[number] = path
     return paths
 
@@ -172,6 +119,17 @@ class _Batch:
         return -self.sign[..., None] * torch.sigmoid(-self.sign[..., None] * scores)
 
 
+def _paths(batch: _Batch, standardise: bool) -> Tensor:
+    """The optima (B, S, D + 1) for all strengths of the problems, each from the one before."""
+    centre, scale = batch.centred(standardise)
+    weights = batch.starts(centre, scale)
+    path = []
+    for strength in batch.strengths.T:
+        weights = _newton(batch, weights, strength)
+        path.append(_uncentred(weights, centre, scale))
+    return torch.stack(path, dim=1)
+
+
 def _uncentred(weights: Tensor, centre: Tensor, scale: Tensor) -> Tensor:
     inner = weights[:, :-1] / scale
     return torch.cat([inner, weights[:, -1:] - (centre * inner).sum(dim=1, keepdim=True)], dim=1)
@@ -197,7 +155,7 @@ def _newton(batch: _Batch, weights: Tensor, strength: Tensor) -> Tensor:
         slope = (gradient * step).sum(dim=1)
         spread = curvature * batch.present[..., None] * (scores - weights[:, -1:]) ** 2
         size = (penalty * weights**2).sum(dim=1) + strength * spread.sum(dim=1)
-        length, _ = _line_search(objective, slope, torch.ones_like(slope))
+        length = _line_search(objective, slope)
         weights, scores = weights + length[:, None] * step, scores + length[:, None] * along
         ended = (length == 0) | ((length == 1) & (-slope <= TOLERANCE**2 * size))
         running = running * ~ended
@@ -215,11 +173,9 @@ def _solved(batch: _Batch, curvature: Tensor, gradient: Tensor) -> Tensor:
     return torch.cholesky_solve(gradient, torch.linalg.cholesky(matrix))
 
 
-def _line_search(objective: Callable[[Tensor], Tensor], slope: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
-    """For each fit the largest of the length, a half of it, and so on that goes down, and the decrease.
-
-    The length is 0 if rounding hides any way down.
-    """
+def _line_search(objective: Callable[[Tensor], Tensor], slope: Tensor) -> Tensor:
+    """For each fit the largest of 1, 1/2, 1/4 and so on that goes down; 0 if rounding hides any way down."""
+    length = torch.ones_like(slope)
     now = objective(torch.zeros_like(length))
     for _ in range(HALVINGS):
         there = objective(length)
@@ -227,74 +183,4 @@ def _line_search(objective: Callable[[Tensor], Tensor], slope: Tensor, length: T
         if down.all():
             break
         length = torch.where(down, length, length / 2)
-    return torch.where(down, length, 0), now - there
-
-
-def _lbfgs(batch: _Batch, tolerance: float, iterations: int) -> Tensor:
-    """Weights (B, D + 1, S) of all strengths of all problems, each from zero."""
-    count = batch.present.sum(dim=1)[:, None]
-    # Of the mean of the losses, as scikit-learn has it.
-    penalty = batch.penalty[:, None] / (batch.strengths * count)[:, None]
-
-    def objective(length: Tensor) -> Tensor:
-        there = weights + length[:, None] * step
-        return 0.5 * (penalty * there**2).sum(dim=1) + batch.losses(scores + length[:, None] * along) / count
-
-    def slopes() -> Tensor:
-        return batch.rows.mT @ batch.residuals(scores) / count[:, None] + penalty * weights
-
-    weights = torch.zeros(*penalty.shape, dtype=batch.rows.dtype, device=batch.rows.device)
-    scores = batch.rows @ weights
-    gradient = slopes()
-    running = gradient.abs().amax(dim=1) > tolerance / count
-    history = _History()
-    for _ in range(iterations):
-        if not running.any():
-            break
-        step = -history.divided(gradient) * running[:, None]
-        along = batch.rows @ step
-        slope = (gradient * step).sum(dim=1)
-        # Before it knows any curvature, lbfgs tries a step of length 1.
-        first = 1 / torch.linalg.vector_norm(step, dim=1).clamp(min=TINY) if history.empty else torch.ones_like(slope)
-        length, decrease = _line_search(objective, slope, first)
-        moved = length[:, None] * step
-        weights, scores = weights + moved, scores + length[:, None] * along
-        before, gradient = gradient, slopes()
-        history.add(moved, gradient - before)
-        running &= gradient.abs().amax(dim=1) > tolerance / count
-        running &= decrease > LEAST_DECREASE
-    return weights
-
-
-class _History:
-    """The last steps of each fit and what they changed in its gradient (B, D + 1, S)."""
-
-    def __init__(self) -> None:
-        self.pairs: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=HISTORY)
-        self.scale = torch.ones(())
-
-    @property
-    def empty(self) -> bool:
-        return not self.pairs
-
-    def add(self, moved: Tensor, change: Tensor) -> None:
-        product, square = _dot(moved, change), _dot(change, change)
-        bent = product > np.finfo(float).eps * square
-        # A fit that has ended keeps its scale, and the pair says nothing of it.
-        self.scale = torch.where(bent, product / square, self.scale)
-        self.pairs.append((moved, change, torch.where(bent, 1 / product, 0)))
-
-    def divided(self, gradient: Tensor) -> Tensor:
-        """The gradient divided by the second derivatives as the pairs show them (Nocedal's two loops)."""
-        shares = []
-        for moved, change, inverse in reversed(self.pairs):
-            shares.append(inverse * _dot(moved, gradient))
-            gradient = gradient - shares[-1] * change
-        gradient = gradient * self.scale
-        for moved, change, inverse in self.pairs:
-            gradient = gradient + moved * (shares.pop() - inverse * _dot(change, gradient))
-        return gradient
-
-
-def _dot(one: Tensor, other: Tensor) -> Tensor:
-    return (one * other).sum(dim=1, keepdim=True)
+    return torch.where(down, length, 0)

@@ -59,6 +59,6 @@ def test_probing_finds_the_same_on_either_path(protocol, columns):
     found, wanted = (probe(features, labels, PART, 5, protocol, device=device) for device in ("cpu", None))
     assert found["note"].equals(wanted["note"])
     assert found["test_auc"].isna().tolist() == [False, False, False, True, True]
-    np.testing.assert_allclose(found["val_auc"], wanted["val_auc"], atol=0.01)
-    np.testing.assert_allclose(found["test_auc"], wanted["test_auc"], atol=0.02)
+    np.testing.assert_allclose(found["val_auc"], wanted["val_auc"], atol=0.001)
+    np.testing.assert_allclose(found["test_auc"], wanted["test_auc"], atol=0.001)
     assert found[METRICS].isna().equals(wanted[METRICS].isna())
