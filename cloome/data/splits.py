@@ -54,6 +54,11 @@ def read_split(path: str | Path) -> pd.DataFrame:
     return split
 
 
+def by_molecule(split: pd.DataFrame) -> bool:
+    """Whether the test molecules of a split are unknown to training; else its wells are, of known molecules."""
+    return _keys(split, "the split") == ["inchikey"]
+
+
 def part_of(index: pd.DataFrame, split: pd.DataFrame) -> pd.Series:
     """The part of each row of the index: train, validation, test, or '' for what the split leaves out."""
     keys = _keys(split, "the split")

@@ -17,14 +17,14 @@ from cloome.data.files import alone
 from cloome.data.index import read_index
 from cloome.data.molecules import Molecules, read_molecules
 from cloome.data.plates import open_plate
-from cloome.data.splits import read_split
+from cloome.data.splits import by_molecule, read_split
 from cloome.errors import FormatError
 from cloome.model.checkpoint import SECTIONS, save_checkpoint
 from cloome.model.clip import build_model
 from cloome.model.device import require_gpu
 from cloome.model.normalisation import Normalisation, measured, paper
 from cloome.train.loop import Trainer, set_up_torch
-from cloome.train.pairs import Pairs, load_pairs, shuffled
+from cloome.train.pairs import Pairs, load_pairs, shuffled_molecules, shuffled_wells
 from cloome.train.processes import Group, launch
 from cloome.train.state import State, digest, flat
 from cloome.train.watch import Watch
@@ -121,7 +121,7 @@ def _train(
     if len(pairs) < 2:
         raise FormatError(f"{inputs.split}: {len(pairs)} training images; check that index and split belong together")
     if control == "shuffled":
-        pairs = shuffled(pairs, seed)
+        pairs = shuffled_molecules(pairs, seed) if by_molecule(parts) else shuffled_wells(pairs, seed)
     log.info(
         "%d training and %d validation images of %s", len(pairs), len(validation), ", ".join(pairs.fields.channels)
     )

@@ -74,16 +74,36 @@ def load_pairs(
     return pairs
 
 
-def shuffled(pairs: Pairs, seed: int) -> Pairs:
+def shuffled_molecules(pairs: Pairs, seed: int) -> Pairs:
     """Give each molecule's images to another molecule of the set, one to one, so that no image keeps its own.
+
+    For splits whose test molecules are unknown. Of known ones it would teach wrong answers, and end below chance.
 
     Raises ConfigError where there is only one molecule.
     """
-    present = np.unique(pairs.molecule)
-    if len(present) < 2:
-        raise ConfigError("pairs of one molecule cannot be shuffled; use a split that trains on more molecules")
+    present = _molecules(pairs)
     # Each molecule is followed by the next one on a random ring that passes through all of them.
     ring = np.random.default_rng([seed, ONCE]).permutation(present)
     successor = np.empty(len(present), dtype=np.int64)
     successor[np.searchsorted(present, ring)] = np.roll(ring, -1)
     return replace(pairs, molecule=successor[np.searchsorted(present, pairs.molecule)])
+
+
+def shuffled_wells(pairs: Pairs, seed: int) -> Pairs:
+    """Deal the molecules of the wells out to these wells anew, at random, so that some may keep their own.
+
+    For splits whose test molecules are known: no molecule has a look of its own any more.
+
+    Raises ConfigError where there is only one molecule.
+    """
+    _molecules(pairs)
+    _, first, well = np.unique(pairs.well, return_index=True, return_inverse=True)
+    dealt = np.random.default_rng([seed, ONCE]).permutation(pairs.molecule[first])
+    return replace(pairs, molecule=dealt[well])
+
+
+def _molecules(pairs: Pairs) -> np.ndarray:
+    present = np.unique(pairs.molecule)
+    if len(present) < 2:
+        raise ConfigError("pairs of one molecule cannot be shuffled; use a split that trains on more molecules")
+    return present

@@ -9,7 +9,7 @@ from cloome.data.molecules import read_molecules
 from cloome.data.plates import Statistics
 from cloome.data.splits import read_split
 from cloome.errors import ConfigError, FormatError
-from cloome.train.pairs import load_pairs, shuffled
+from cloome.train.pairs import load_pairs, shuffled_molecules, shuffled_wells
 
 
 def load(screen, part="train", crop=32, index=None, split=None):
@@ -46,17 +46,32 @@ def test_images_of_one_well_of_one_plate_have_one_number_of_their_own(screen):
 @pytest.mark.parametrize("seed", range(5))
 def test_shuffled_pairs_never_show_an_image_with_its_own_molecule(screen, seed):
     pairs = load(screen)
-    other = shuffled(pairs, seed)
+    other = shuffled_molecules(pairs, seed)
     assert (other.molecule != pairs.molecule).all()
     assert sorted(set(other.molecule)) == sorted(set(pairs.molecule))
     assert (
         len(set(zip(pairs.molecule, other.molecule, strict=True))) == 6
     )  # one to one: a molecule's images stay together
     assert list(other.sample_key) == list(pairs.sample_key)
-    np.testing.assert_array_equal(shuffled(pairs, seed).molecule, other.molecule)
+    np.testing.assert_array_equal(shuffled_molecules(pairs, seed).molecule, other.molecule)
 
 
-def test_pairs_of_one_molecule_cannot_be_shuffled(screen):
+def test_shuffled_wells_keep_their_images_together_and_may_keep_their_molecule(screen):
+    pairs = load(screen)
+    wells = pd.Series(pairs.molecule).groupby(pairs.well).first()
+    kept = []
+    for seed in range(200):
+        other = shuffled_wells(pairs, seed)
+        dealt = pd.Series(other.molecule).groupby(pairs.well)
+        assert (dealt.nunique() == 1).all()
+        assert sorted(dealt.first()) == sorted(wells)
+        kept.append((dealt.first() == wells).mean())
+    # 12 wells of 6 molecules: one in six keeps its molecule, as chance has it.
+    assert np.mean(kept) == pytest.approx(1 / 6, abs=0.03)
+
+
+@pytest.mark.parametrize("shuffled", [shuffled_molecules, shuffled_wells])
+def test_pairs_of_one_molecule_cannot_be_shuffled(screen, shuffled):
     with pytest.raises(ConfigError, match="cannot be shuffled"):
         shuffled(load(screen, "validation"), 0)
 
