@@ -49,6 +49,7 @@ rule all:
     input:
         f"{RESULTS}/report/report.html",
         f"{RESULTS}/report/scorecard.csv",
+        f"{RESULTS}/report/methods.csv",
         f"{RESULTS}/ro-crate-metadata.json",
         # If training must run on a GPU, whether there is one is seen first.
         f"{RESULTS}/gpu.txt" if EXPERIMENT.running.gpu else [],

@@ -27,6 +27,7 @@ COMMANDS = {
     "evaluate": ("cloome.evaluate.command", "run every benchmark on one run's embeddings"),
     "table": ("cloome.report.table_command", "collect one of the paper's tables over all runs"),
     "scorecard": ("cloome.report.scorecard_command", "compare the tables with the values of the paper"),
+    "methods": ("cloome.report.methods_command", "compare the methods over the activity tasks"),
     "report": ("cloome.report.command", "write the report page"),
     "provenance": ("cloome.provenance.command", "state the commands, settings and inputs behind a folder of results"),
     "query": ("cloome.query.command", "find images for a structure, or structures for an image"),

@@ -46,4 +46,4 @@ AVERAGE_PRECISION_COLUMNS = [
 ]
 
 # What plate and position explain: a row for each measure and kind of features.
-BATCH_EFFECTS_COLUMNS = ["features", "measure", "value", "chance", "n"]
+BATCH_EFFECTS_COLUMNS = ["features", "measure", "value", "cluster_low", "cluster_high", "chance", "n"]

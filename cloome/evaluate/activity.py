@@ -12,7 +12,8 @@ from cloome.config import Evaluate
 from cloome.data.labels import ROWS, Labels
 from cloome.errors import FormatError
 from cloome.evaluate.draws import stream
-from cloome.evaluate.features import CLOOME, baselines, known
+from cloome.evaluate.features import CLOOME, NEAREST_STRUCTURE, baselines, known
+from cloome.evaluate.neighbours import nearest_structures
 from cloome.evaluate.probing import COLUMNS, probe
 from cloome.evaluate.samples import Samples
 from cloome.evaluate.tables import DECIMALS
@@ -24,6 +25,9 @@ TABLE_COLUMNS = ["features", "labels", "protocol", "level", "task", "assay", *CO
 
 def activity_table(samples: Samples, labels: Labels | None, settings: Evaluate) -> pd.DataFrame:
     """Probe every assay; one row per features, labels (true or shuffled) and task.
+
+    ``nearest_structure`` is no probe, but the activity of the most similar known structure
+    (`cloome.evaluate.neighbours`), judged on the same samples.
 
     As upstream (FACTS 4 row 25), the features ``cloome`` are those before normalisation. A sample is an image, or by
     ``evaluate.probe_level`` the mean over the images of a well or a molecule. An image without some features (such as
@@ -71,23 +75,32 @@ def _tables(
     own = [(CLOOME, "true", features), (CLOOME, "shuffled", features)]
     # One by one: the baselines together may not fit in memory.
     others = ((name, "true", values) for name, values in baselines(samples).items())
+    part = samples.table["part"].to_numpy()
     for name, kind, values in chain(own, others):
         rows = label_row if kind == "true" else shuffled
         used = images[known(values[images])]
         means, first = _means(samples, values, used, settings.probe_level)
         molecule = samples.molecule_of[first]
         matrix: scipy.sparse.csr_matrix = labels.matrix[rows[molecule]]
-        part = samples.table["part"].to_numpy()[first]
-        table = probe(means, matrix, part, settings.minimum_labels, settings.probe_protocol, molecule)
-        log.info("probing %s, %s labels: mean AUC %.3f over %d assays",
-                 name, kind, table["test_auc"].mean(), table["test_auc"].notna().sum())  # fmt: skip
-        yield table.assign(
-            features=name,
-            labels=kind,
-            protocol=settings.probe_protocol,
-            level=settings.probe_level,
-            assay=labels.assay,
-        )
+        table = probe(means, matrix, part[first], settings.minimum_labels, settings.probe_protocol, molecule)
+        yield _named(table, name, kind, labels, settings)
+    first = _means(samples, samples.length, images, settings.probe_level)[1]
+    molecule = samples.molecule_of[first]
+    table = nearest_structures(samples.fingerprint, molecule, labels.matrix[label_row[molecule]], part[first])
+    yield _named(table, NEAREST_STRUCTURE, "true", labels, settings)
+
+
+def _named(table: pd.DataFrame, features: str, kind: str, labels: Labels, settings: Evaluate) -> pd.DataFrame:
+    """A table of tasks with the columns that say what it is about; its mean goes to the log."""
+    log.info("probing %s, %s labels: mean AUC %.3f over %d assays",
+                 features, kind, table["test_auc"].mean(), table["test_auc"].notna().sum())  # fmt: skip
+    return table.assign(
+        features=features,
+        labels=kind,
+        protocol=settings.probe_protocol,
+        level=settings.probe_level,
+        assay=labels.assay,
+    )
 
 
 def _means(samples: Samples, values: np.ndarray, images: np.ndarray, level: str) -> tuple[np.ndarray, np.ndarray]:

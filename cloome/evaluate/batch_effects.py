@@ -19,8 +19,9 @@ from cloome.config import Evaluate
 from cloome.data.evaluation import BATCH_EFFECTS_COLUMNS
 from cloome.evaluate.draws import stream
 from cloome.evaluate.features import known
-from cloome.evaluate.ranking import score_blocks
+from cloome.evaluate.ranking import refuse_what_is_not_finite, score_blocks
 from cloome.evaluate.samples import Samples
+from cloome.evaluate.statistics import clustered_intervals
 from cloome.evaluate.tables import DECIMALS
 from cloome.evaluate.wells import Comparison, Wells, same_molecule, well_features, wells_of
 
@@ -47,18 +48,19 @@ def batch_effects_table(samples: Samples, settings: Evaluate) -> pd.DataFrame:
     property are no queries. ``chance`` is the mean share of candidates that have it. The features ``plate`` and
     ``position`` say what each explains alone. ``plate_classified``: share of wells whose plate a linear classifier
     (ridge regression) names, fitted to wells of other molecules; ``chance`` is the share of the most frequent plate.
+    ``cluster_low`` and ``cluster_high`` resample molecules.
     """
     wells = wells_of(samples)
     rows = [
-        {"features": features, "measure": measure, "value": value, "chance": chance, "n": n}
+        {"features": features, **row}
         for features, values in well_features(samples, wells)
-        for measure, value, chance, n in _measures(samples, wells, values, settings)
+        for row in _measures(samples, wells, values, settings)
     ]
     log.info("batch effects: %d measures of features; the wells stand on %d plates", len(rows), len(set(wells.plate)))
     return pd.DataFrame(rows, columns=BATCH_EFFECTS_COLUMNS).round(DECIMALS)
 
 
-def share_of_nearest(values: np.ndarray, compared: Comparison, queries: np.ndarray) -> tuple[float, float, int]:
+def shares_of_nearest(values: np.ndarray, compared: Comparison, queries: np.ndarray) -> pd.DataFrame:
     """How often the nearest well is right.
 
     Parameters
@@ -72,26 +74,24 @@ def share_of_nearest(values: np.ndarray, compared: Comparison, queries: np.ndarr
 
     Returns
     -------
-    float, float, int
-        Mean share of right wells among the nearest ones, and among all candidates; number of queries that have right
-        and wrong candidates. Without such queries both shares are NaN.
+    DataFrame
+        For each query that has right and wrong candidates: ``query``, the well; ``nearest`` and ``all``, the share of
+        right wells among the nearest ones and among all candidates.
     """
-    shares = [np.empty((0, 2))]
+    shares = [np.empty((0, 3))]
     for rows, scores in score_blocks(values[queries], values):
         right, ranked = compared.masks(queries[rows])
         best = np.where(ranked, scores, -np.inf).max(axis=1, keepdims=True)
         nearest = ranked & (scores == best)
         possible = right.any(axis=1) & (ranked & ~right).any(axis=1)
         counted = [(right & of)[possible].sum(axis=1) / of[possible].sum(axis=1) for of in (nearest, ranked)]
-        shares.append(np.stack(counted, axis=1))
-    shares = np.concatenate(shares)
-    value, chance = shares.mean(axis=0) if len(shares) else (np.nan, np.nan)
-    return value, chance, len(shares)
+        shares.append(np.stack([queries[rows][possible], *counted], axis=1))
+    return pd.DataFrame(np.concatenate(shares), columns=["query", "nearest", "all"]).astype({"query": np.int64})
 
 
-def plate_accuracy(
+def plates_named(
     values: np.ndarray, plate: np.ndarray, molecule: np.ndarray, seed: int
-) -> tuple[float, float, int] | None:
+) -> tuple[pd.DataFrame, float] | None:
     """How often a linear classifier names the plate of a well from its features.
 
     Parameters
@@ -105,9 +105,16 @@ def plate_accuracy(
 
     Returns
     -------
-    (float, float, int) or None
-        Accuracy, share of the most frequent plate, number of wells; None if a fold would be fitted to one plate.
+    (DataFrame, float) or None
+        For each well that was asked ``molecule`` and whether its plate was ``named``; and the share of the most
+        frequent plate. None if a fold would be fitted to one plate.
+
+    Raises
+    ------
+    FormatError
+        If a feature is no finite number.
     """
+    refuse_what_is_not_finite(values, values[:0])
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     # A plate with a single molecule would be missing where it is asked for.
     molecules = pd.Series(molecule).groupby(plate).transform("nunique").to_numpy()
@@ -120,23 +127,33 @@ def plate_accuracy(
     # One solution of linear equations for all plates, possible also where features depend on each other.
     classifier = make_pipeline(StandardScaler(), RidgeClassifier())
     named = cross_val_predict(classifier, values.reshape(len(values), -1), plate, cv=parts)
-    return (named == plate).mean(), np.bincount(plate).max() / len(plate), len(plate)
+    return pd.DataFrame({"molecule": molecule, "named": named == plate}), np.bincount(plate).max() / len(plate)
 
 
-def _measures(
-    samples: Samples, wells: Wells, values: np.ndarray, settings: Evaluate
-) -> Iterator[tuple[str, float, float, int]]:
+def _measures(samples: Samples, wells: Wells, values: np.ndarray, settings: Evaluate) -> Iterator[dict]:
     rng = stream(settings.seed, "wells for batch effects")
     for measure, compared in _comparisons(samples, wells).items():
         kept = np.flatnonzero((np.diff(compared.traits.indptr) > 0) & known(values))
         queries = _at_most(MOST_QUERIES, np.flatnonzero(wells.is_test[kept]), rng)
-        value, chance, n = share_of_nearest(values[kept], compared.subset(kept), queries)
-        if n:
-            yield measure, value, chance, n
+        shares = shares_of_nearest(values[kept], compared.subset(kept), queries)
+        if len(shares):
+            molecule = wells.molecule[kept][shares["query"]]
+            yield _row(measure, shares["nearest"], molecule, shares["all"].mean(), settings)
     kept = _at_most(MOST_CLASSIFIED, np.flatnonzero(known(values)), rng)
-    found = plate_accuracy(values[kept], wells.plate[kept], wells.molecule[kept], settings.seed)
+    found = plates_named(values[kept], wells.plate[kept], wells.molecule[kept], settings.seed)
     if found is not None:
-        yield PLATE_CLASSIFIED, *found
+        asked, chance = found
+        yield _row(PLATE_CLASSIFIED, asked["named"], asked["molecule"].to_numpy(), chance, settings)
+
+
+def _row(measure: str, outcome: pd.Series, molecule: np.ndarray, chance: float, settings: Evaluate) -> dict:
+    """One measure over its wells, with an interval."""
+    values = outcome.to_numpy(np.float64)
+    # The same resamples for every kind of features keep their intervals comparable.
+    rng = stream(settings.seed, "bootstrap")
+    low, high = clustered_intervals(values[:, None], molecule, settings.confidence, settings.resamples, rng)
+    interval = {"cluster_low": low[0], "cluster_high": high[0]}
+    return {"measure": measure, "value": values.mean(), **interval, "chance": chance, "n": len(values)}
 
 
 def _comparisons(samples: Samples, wells: Wells) -> dict[str, Comparison]:

@@ -9,14 +9,17 @@ from collections.abc import Iterator
 import numpy as np
 import scipy.sparse
 
-from cloome.evaluate.ranking import blocks, refuse_what_is_not_finite
+from cloome.evaluate.ranking import blocks, ranks_of_best, refuse_what_is_not_finite
 
 # Squared length below which a sum of unit vectors has no direction; rounding alone is far smaller.
 NO_DIRECTION = 1e-12
 
 
 def ranks_by_class_means(
-    values: np.ndarray, member: scipy.sparse.csr_matrix, plate: np.ndarray | None = None
+    values: np.ndarray,
+    member: scipy.sparse.csr_matrix,
+    plate: np.ndarray | None = None,
+    ties: np.random.Generator | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rank, for each image, the best of its classes among the other classes.
 
@@ -28,13 +31,14 @@ def ranks_by_class_means(
         Classes of each image.
     plate : int (N,), optional
         Plate of each image. If given, the means are over the images of all plates but the query's.
+    ties : Generator, optional
+        Orders equal scores at random. Default: wrong classes that score the same as the best right one count against.
 
     Returns
     -------
     int64 (N,), int64 (N,), int64 (N,)
-        Rank, 1 is best, where a wrong class with the same score counts against; number of classes ranked; number of
-        right ones among them. A class without an image besides those left out is not ranked. An image with 0 right
-        classes is no query; its rank means nothing.
+        Rank, 1 is best; number of classes ranked; number of right ones among them. A class without an image besides
+        those left out is not ranked. An image with 0 right classes is no query; its rank means nothing.
 
     Raises
     ------
@@ -49,9 +53,7 @@ def ranks_by_class_means(
     for rows, scores, ranked in blocks_of_scores:
         hit = ranked & (member[rows].toarray() > 0)
         # In single precision, equal means tie although their sums were rounded in different orders.
-        scores = scores.astype(np.float32)
-        best = np.where(hit, scores, -np.inf).max(axis=1, initial=-np.inf, keepdims=True)
-        found[rows] = 1 + np.count_nonzero(ranked & ~hit & ~(scores < best), axis=1)
+        found[rows] = ranks_of_best(scores.astype(np.float32), hit, ranked, ties)
         pool[rows], right[rows] = ranked.sum(axis=1), hit.sum(axis=1)
     return found, pool, right
 

@@ -1,14 +1,13 @@
 """How the features compare by probing: numbers of tasks above a threshold, means, and paired tests over tasks."""
 
 import pandas as pd
-import scipy.stats
 
+from cloome.data.paired import PAIRED, paired_by_task
 from cloome.evaluate.features import CLOOME
 from cloome.evaluate.probing import METRICS
 
 ABOVE = (0.7, 0.8, 0.9)
 GROUP = ["features", "labels", "protocol", "level"]
-PAIRED = ["tasks_paired", "auc_difference", "tasks_won", "tasks_lost", "wilcoxon_p"]
 COMPARISON_COLUMNS = [
     *GROUP,
     "tasks",
@@ -43,15 +42,8 @@ def comparison_table(probing: pd.DataFrame) -> pd.DataFrame:
         row |= {f"auc_above_{threshold}": int((auc > threshold).sum()) for threshold in ABOVE}
         row |= {f"{kind}_{metric}": getattr(table[metric], kind)() for metric in METRICS for kind in ("mean", "median")}
         if group[:2] != (CLOOME, "true"):
-            row |= _paired(auc, reference)
+            row |= paired_by_task(auc, reference)
         rows.append(row)
     table = pd.DataFrame(rows, columns=COMPARISON_COLUMNS)
     whole = ["tasks_paired", "tasks_won", "tasks_lost"]
     return table.astype(dict.fromkeys(whole, "Int64"))
-
-
-def _paired(auc: pd.Series, reference: pd.Series) -> dict:
-    difference = (auc - reference).dropna()
-    test = scipy.stats.wilcoxon(difference).pvalue if (difference != 0).any() else None
-    values = len(difference), difference.mean(), int((difference > 0).sum()), int((difference < 0).sum()), test
-    return dict(zip(PAIRED, values, strict=True))

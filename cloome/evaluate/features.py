@@ -27,6 +27,7 @@ import pandas as pd
 
 from cloome.data.index import feature_columns
 from cloome.data.plates import NOT_COUNTED
+from cloome.evaluate.draws import stream
 from cloome.evaluate.profiles import RAW
 from cloome.evaluate.samples import TRAIN, Samples
 
@@ -34,7 +35,10 @@ log = logging.getLogger(__name__)
 
 CLOOME, INTENSITY, CELL_COUNT, REPAIRED = "cloome", "intensity", "cell_count", "repaired"
 PLATE, POSITION, PLATE_AND_POSITION = "plate", "position", "plate_and_position"
-FINGERPRINT, GAPNET = "fingerprint", "gapnet"
+FINGERPRINT, NEAREST_STRUCTURE, GAPNET = "fingerprint", "nearest_structure", "gapnet"
+# Whole numbers, by which many candidates are equal: in rankings their order is then drawn. Were they all to count
+# against the right one, a plate or a count would look worthless that does put it among the first.
+EQUAL_BY_NATURE = {CELL_COUNT, PLATE, POSITION, PLATE_AND_POSITION}
 
 
 class Features(Mapping[str, np.ndarray]):
@@ -143,6 +147,11 @@ def structures(samples: Samples) -> np.ndarray:
     molecules.
     """
     return unit_length((samples.fingerprint > 0).astype(np.float32))[samples.molecule_of]
+
+
+def order_of_equals(features: str, seed: int) -> np.random.Generator | None:
+    """What orders candidates that score the same: chance for features of whole numbers, otherwise nothing."""
+    return stream(seed, f"equal {features}") if features in EQUAL_BY_NATURE else None
 
 
 def known(values: np.ndarray) -> np.ndarray:

@@ -84,7 +84,8 @@ def probe(
     Raises
     ------
     FormatError
-        If a feature is not a finite number, the lengths disagree, or, for ``sound``, a molecule stands in two parts.
+        If a feature is not a finite number, a label is another number than 1, -1 and 0, the lengths disagree, or, for
+        ``sound``, a molecule stands in two parts.
     """
     features = np.asarray(features)
     by_task = scipy.sparse.csc_matrix(labels)
@@ -140,6 +141,8 @@ def _check(
         )
     if not np.isfinite(features).all():
         raise FormatError("probing: some features are not finite numbers; leave these samples out")
+    if not np.isin(labels.data, (-1, 1)).all():
+        raise FormatError("probing: some labels are none of 1 (active), -1 (inactive) and 0 (unknown)")
     if protocol == SOUND:
         used = np.isin(part, PARTS)
         pairs = pd.DataFrame({"molecule": molecule[used], "part": part[used]}).drop_duplicates()
@@ -265,11 +268,11 @@ def _judge(task: _Task, features: np.ndarray, choice: _Choice, weights: np.ndarr
     if weights is None:
         return row | {"note": "; ".join(filter(None, [choice.note, TEST_LACKS_CLASS]))}
     test = task.rows("test")
-    return row | _metrics(task.active[test], scores(features[task.samples[test]], weights))
+    return row | judged_scores(task.active[test], scores(features[task.samples[test]], weights))
 
 
-def _metrics(active: np.ndarray, score: np.ndarray) -> dict[str, float]:
-    """Metrics of log odds (N,); a sample above 0 is taken for active."""
+def judged_scores(active: np.ndarray, score: np.ndarray) -> dict[str, float]:
+    """`METRICS` of scores (N,), such as log odds; a sample above 0 is taken for active. Both classes occur."""
     predicted = score > 0
     values = [
         roc_auc_score(active, score),

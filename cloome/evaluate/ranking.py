@@ -1,7 +1,8 @@
 """Ranks of right candidates, in memory linear in the number of rows.
 
-Vectors (N, D) are compared by their product, scalars (N,) by their distance. Every rank is pessimistic: a wrong
-candidate that scores the same as the right one counts against. Numbers that are not finite are refused.
+Vectors (N, D) are compared by their product, scalars (N,) by their distance. Ranks are pessimistic: a wrong candidate
+that scores the same as the right one counts against, unless a source of chance is given, by which equals are ordered.
+Numbers that are not finite are refused.
 """
 
 import hashlib
@@ -49,16 +50,21 @@ def ranks(queries: np.ndarray, candidates: np.ndarray, positive: np.ndarray) -> 
     Raises
     ------
     FormatError
-        If a query or a candidate holds NaN or infinity.
+        If a query or a candidate holds NaN or infinity, or a query's right candidate is none of the candidates.
     """
     refuse_what_is_not_finite(queries, candidates)
+    positive = np.asarray(positive)
+    if ((positive < 0) | (positive >= len(candidates))).any():
+        raise FormatError(f"a right candidate is none of the {len(candidates)} rows; give one row for each query")
     kind = np.result_type(queries, candidates)
     queries, candidates = queries.astype(kind, copy=False), candidates.astype(kind, copy=False)
     work = len(queries) * candidates.size
-    return _ranks(queries, candidates, np.asarray(positive), gpu() if work >= WORTH_A_GPU else None)
+    return _ranks(queries, candidates, positive, gpu() if work >= WORTH_A_GPU else None)
 
 
-def ranks_of_any(queries: np.ndarray, candidates: np.ndarray, masks: Masks) -> np.ndarray:
+def ranks_of_any(
+    queries: np.ndarray, candidates: np.ndarray, masks: Masks, ties: np.random.Generator | None = None
+) -> np.ndarray:
     """Rank of each query's best right candidate among the wrong ones, where several may be right.
 
     Parameters
@@ -68,6 +74,9 @@ def ranks_of_any(queries: np.ndarray, candidates: np.ndarray, masks: Masks) -> n
     masks : callable
         Gives for a slice of q queries two bool arrays (q, M): which candidates are right, and which are ranked at
         all; every right one is ranked.
+    ties : Generator, optional
+        Orders equal scores at random. Default: wrong candidates that score the same as the best right one count
+        against.
 
     Returns
     -------
@@ -81,19 +90,34 @@ def ranks_of_any(queries: np.ndarray, candidates: np.ndarray, masks: Masks) -> n
     """
     found = np.empty(len(queries), dtype=np.int64)
     for rows, scores in score_blocks(queries, candidates):
-        right, ranked = masks(rows)
-        best = np.where(right, scores, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
-        found[rows] = 1 + np.count_nonzero(ranked & ~right & ~(scores < best), axis=1)
+        found[rows] = ranks_of_best(scores, *masks(rows), ties)
     return found
+
+
+def ranks_of_best(
+    scores: np.ndarray, right: np.ndarray, ranked: np.ndarray, ties: np.random.Generator | None = None
+) -> np.ndarray:
+    """Ranks as `ranks_of_any` gives them, from scores (q, M) and its masks."""
+    best = np.where(right, scores, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
+    wrong = ranked & ~right
+    above, tied = np.count_nonzero(wrong & (scores > best), axis=1), np.count_nonzero(wrong & (scores == best), axis=1)
+    if ties is not None:
+        # In a random order of equals, each wrong one lies before the first of r right ones if its place is below the
+        # least of r places.
+        equal = np.maximum(np.count_nonzero(right & (scores == best), axis=1), 1)
+        tied = ties.binomial(tied, ties.beta(1, equal))
+    return 1 + above + tied
 
 
 def score_blocks(queries: np.ndarray, candidates: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     """Slices of the queries with their scores for all candidates, (q, M), larger is more alike; errors as `ranks`."""
     refuse_what_is_not_finite(queries, candidates)
+    device = gpu() if len(queries) * candidates.size >= WORTH_A_GPU else None
     distinct = _distinct(candidates)
-    chosen = candidates if distinct is None else candidates[distinct.first]
+    chosen = _placed(candidates if distinct is None else candidates[distinct.first], device)
     for rows in blocks(len(queries), len(candidates)):
-        scores = _similarity(queries[rows], chosen)
+        scores = _similarity(_placed(queries[rows], device), chosen)
+        scores = scores if device is None else scores.cpu().numpy()
         yield rows, scores if distinct is None else scores[:, distinct.copy_of]
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import scipy.sparse
 
 from cloome.config import Evaluate
-from cloome.evaluate.features import known
+from cloome.evaluate.features import known, order_of_equals
 from cloome.evaluate.ranking import blocks, ranks_of_any
 from cloome.evaluate.samples import Samples
 from cloome.evaluate.tables import Ranking, table
@@ -28,10 +28,10 @@ def replicate_wells_table(samples: Samples, settings: Evaluate) -> pd.DataFrame:
     technical look, so only what exceeds this is biology. Wells without some features take no part where these are
     compared.
     """
-    return table(_rankings(samples), settings)
+    return table(_rankings(samples, settings.seed), settings)
 
 
-def _rankings(samples: Samples) -> Iterator[Ranking]:
+def _rankings(samples: Samples, seed: int) -> Iterator[Ranking]:
     wells = wells_of(samples)
     for direction, traits in (
         ("well_to_compound", same_molecule(samples, wells)),
@@ -40,11 +40,18 @@ def _rankings(samples: Samples) -> Iterator[Ranking]:
         has_trait = np.diff(traits.indptr) > 0
         for name, values in well_features(samples, wells):
             kept = np.flatnonzero(has_trait & known(values))
-            yield _ranking(direction, name, values[kept], traits[kept], wells, kept)
+            ties = order_of_equals(name, seed)
+            yield _ranking(direction, name, values[kept], traits[kept], wells, kept, ties)
 
 
 def _ranking(
-    direction: str, name: str, values: np.ndarray, traits: scipy.sparse.csr_matrix, wells: Wells, kept: np.ndarray
+    direction: str,
+    name: str,
+    values: np.ndarray,
+    traits: scipy.sparse.csr_matrix,
+    wells: Wells,
+    kept: np.ndarray,
+    ties: np.random.Generator | None,
 ) -> Ranking:
     """Ranking of the wells `kept`, whose features and traits are given."""
     compared = Comparison(traits, (wells.plate[kept],))
@@ -55,7 +62,7 @@ def _ranking(
     log.info("%s, %s: %d query wells; %d more have no right well on another plate",
              direction, name, len(queries), (~possible).sum())  # fmt: skip
     in_batch = counts[counts["pool_in_batch"] > 0]
-    found = ranks_of_any(values[queries], values, lambda rows: compared.masks(queries[rows]))
+    found = ranks_of_any(values[queries], values, lambda rows: compared.masks(queries[rows]), ties)
     return Ranking(
         features=name,
         direction=direction,

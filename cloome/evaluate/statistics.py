@@ -3,6 +3,8 @@
 import numpy as np
 import scipy.stats
 
+from cloome.errors import FormatError
+
 HELD = 2**22  # draws of the bootstrap held at a time
 
 
@@ -13,7 +15,11 @@ def exact_interval(hits: int, n: int, confidence: float) -> tuple[float, float]:
 
 
 def median_interval(ranks: np.ndarray, confidence: float) -> tuple[float, float]:
-    """Interval of a median by order statistics, of independent queries; NaN where they are too few for one."""
+    """Interval of a median by order statistics, of independent queries; NaN where they are too few for one.
+
+    Raises FormatError where a rank is no finite number.
+    """
+    _refuse_what_is_not_finite(ranks)
     interval = scipy.stats.quantile_test(ranks, q=np.median(ranks), p=0.5).confidence_interval(confidence)
     return float(interval.low), float(interval.high)
 
@@ -42,7 +48,13 @@ def clustered_intervals(
     -------
     float64 (K,), float64 (K,)
         Lower and upper end.
+
+    Raises
+    ------
+    FormatError
+        If a measure is no finite number.
     """
+    _refuse_what_is_not_finite(values)
     names, of = np.unique(cluster, return_inverse=True)
     # The last column is the size of the clusters.
     summed = np.stack([*(np.bincount(of, weights=column) for column in values.T), np.bincount(of)], axis=1)
@@ -52,6 +64,12 @@ def clustered_intervals(
     tail = (1 - confidence) / 2
     low, high = np.quantile(totals[:, :-1] / totals[:, -1:], [tail, 1 - tail], axis=0)
     return low, high
+
+
+def _refuse_what_is_not_finite(values: np.ndarray) -> None:
+    bad = np.count_nonzero(~np.isfinite(values))
+    if bad:
+        raise FormatError(f"{bad} of {np.size(values)} measures are NaN or infinite; leave their queries out")
 
 
 def _totals(summed: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:

@@ -17,7 +17,7 @@ import scipy.sparse
 from cloome.config import Evaluate
 from cloome.evaluate.class_means import ranks_by_class_means
 from cloome.evaluate.draws import repaired, stream
-from cloome.evaluate.features import REPAIRED, comparable, comparable_elsewhere, known
+from cloome.evaluate.features import REPAIRED, comparable, comparable_elsewhere, known, order_of_equals
 from cloome.evaluate.ranking import blocks, ranks, ranks_of_any
 from cloome.evaluate.retrieval import one_image_per_molecule
 from cloome.evaluate.samples import TEST, Samples
@@ -130,13 +130,15 @@ def _plates(samples: Samples, rows: np.ndarray) -> np.ndarray:
 def _rankings(samples: Samples, task: _Task, settings: Evaluate) -> Iterator[Ranking]:
     drawn = _drawn_classes(task)
     for features, values in comparable(samples).items():
-        yield _by_drawn_images(features, values[task.image], drawn)
-        yield _by_class_means(features, values[task.image], task, ALL)
+        ties = order_of_equals(features, settings.seed)
+        yield _by_drawn_images(features, values[task.image], drawn, ties)
+        yield _by_class_means(features, values[task.image], task, ALL, ties)
     for features, values in comparable_elsewhere(samples).items():
         part = _known_part(task, known(values[task.image]), stream(settings.seed, f"one image with {features}"))
         drawn = _drawn_on_other_plates(part, stream(settings.seed, "one image on another plate"))
-        yield _by_drawn_images(features, values[part.image], drawn)
-        yield _by_class_means(features, values[part.image], part, OTHER_PLATES)
+        ties = order_of_equals(features, settings.seed)
+        yield _by_drawn_images(features, values[part.image], drawn, ties)
+        yield _by_class_means(features, values[part.image], part, OTHER_PLATES, ties)
     queries, classes = task.queries(), task.drawn
     positive = repaired(len(queries), len(classes), stream(settings.seed, "repaired classes"))
     found = ranks(samples.image[task.image[queries]], samples.image[task.image[classes]], positive)
@@ -171,14 +173,19 @@ def _drawn_on_other_plates(task: _Task, rng: np.random.Generator) -> _DrawnClass
     return _DrawnClasses(task, OTHER_PLATES, task.queries(), image, class_of)
 
 
-def _by_drawn_images(features: str, values: np.ndarray, classes: _DrawnClasses) -> Ranking:
-    found = ranks_of_any(values[classes.query], values[classes.image], classes.masks)
+def _by_drawn_images(
+    features: str, values: np.ndarray, classes: _DrawnClasses, ties: np.random.Generator | None
+) -> Ranking:
+    found = ranks_of_any(values[classes.query], values[classes.image], classes.masks, ties)
     pool, right = classes.counts()
     return _ranking(features, QUERIES, classes.candidates, found, classes.task.molecule[classes.query], pool, right)
 
 
-def _by_class_means(features: str, values: np.ndarray, task: _Task, candidates: str) -> Ranking:
-    found, pool, right = ranks_by_class_means(values, task.member, None if candidates == ALL else task.plate)
+def _by_class_means(
+    features: str, values: np.ndarray, task: _Task, candidates: str, ties: np.random.Generator | None
+) -> Ranking:
+    plate = None if candidates == ALL else task.plate
+    found, pool, right = ranks_by_class_means(values, task.member, plate, ties)
     return _ranking(features, CLASS_MEANS, candidates, found, task.molecule, pool, right)
 
 

@@ -5,11 +5,13 @@ from collections.abc import Callable
 import pandas as pd
 
 from cloome.data.evaluation import AVERAGE_PRECISION_COLUMNS, BATCH_EFFECTS_COLUMNS
+from cloome.report.method_comparison import method_comparison
 from cloome.report.runs import Run, read_other
 from cloome.report.tables import SHARE_ABOVE
 from cloome.report.wording import FEATURES, QUERIES, in_words, show, show_interval
 
 SHARE, PRECISION = "share", "mean average precision"
+OF_RUNS = "The files {}.csv of the runs hold more. Rows that are the same for all models of a split stand once."
 ABOVE = {f"auc_above_{limit}": f"tasks with AUC > {limit}" for limit in SHARE_ABOVE}
 COMPARISON_COLUMNS = [
     *("features", "labels", "tasks_judged", *ABOVE, "mean_test_auc", "median_test_auc"),
@@ -18,25 +20,27 @@ COMPARISON_COLUMNS = [
 
 
 def other_tables(runs: list[Run]) -> list[dict]:
-    """What plate and position explain, average precision, and the comparison of features by probing.
+    """What plate and position explain, average precision, and features and methods compared by probing.
 
     Returns
     -------
     list of dict
-        ``name`` of the file, ``title``, ``text``; ``columns``: list of str; ``rows``: list of dict with model,
-        features and ``cells``, each a dict of a ``value`` and smaller ``notes``.
+        ``name``, ``title``, ``text``, ``files``: where more stands; ``columns``: list of str; ``rows``: list of dict
+        with model, features and ``cells``, each a dict of a ``value`` and smaller ``notes``.
     """
     return [
         {
             "name": "batch_effects",
+            "files": OF_RUNS.format("batch_effects"),
             "title": "How much plate and position alone explain",
-            "text": "What the nearest well of a test well shares with it; the share that chance gives stands below. "
-            "The rows of plate and position need no image. Features far above chance in the columns of plate, batch, "
-            "row or column know where a well lies.",
+            "text": "What the nearest well of a test well shares with it, with an interval clustered by molecule; the "
+            "share that chance gives stands below. The rows of plate and position need no image. Features far above "
+            "chance in the columns of plate, batch, row or column know where a well lies.",
             **_wide(_read(runs, "batch_effects", BATCH_EFFECTS_COLUMNS), "measure", _batch_effect),
         },
         {
             "name": "average_precision",
+            "files": OF_RUNS.format("average_precision"),
             "title": "Mean average precision of replicates and mechanisms across plates",
             "text": "1: all right wells come first. Only wells on other plates are ranked; for mechanisms, only those "
             "of other compounds. Brackets: interval clustered by molecule. Significant: share of molecules that do "
@@ -45,10 +49,20 @@ def other_tables(runs: list[Run]) -> list[dict]:
         },
         {
             "name": "probing_comparison",
+            "files": OF_RUNS.format("probing_comparison"),
             "title": "Probing: features compared over the same tasks",
             "text": "Difference: mean test AUC of the features less that of CLOOME, over the tasks that both have. "
             "p: Wilcoxon's signed-rank test, two-sided, not corrected for the number of comparisons.",
             **_comparison(_read(runs, "probing_comparison", COMPARISON_COLUMNS)),
+        },
+        {
+            "name": "methods",
+            "files": "As numbers: methods.csv beside this page.",
+            "title": "Probing: methods compared over the same tasks",
+            "text": "Difference: mean test AUC of the first method less that of the second, over the tasks that both "
+            "have, each task by its mean over the seeds. p: Wilcoxon's signed-rank test, two-sided; adjusted: for the "
+            "number of pairs of the split (Benjamini and Hochberg).",
+            **_methods(method_comparison(runs)),
         },
     ]
 
@@ -73,7 +87,8 @@ def _wide(table: pd.DataFrame, kind: str, cell: Callable) -> dict:
 
 
 def _batch_effect(row) -> dict:
-    return {"value": show(row.value, SHARE), "notes": [f"chance {show(row.chance, SHARE)}"]}
+    interval = show_interval(row.cluster_low, row.cluster_high, SHARE)
+    return {"value": show(row.value, SHARE), "notes": [interval, f"chance {show(row.chance, SHARE)}"]}
 
 
 def _average_precision(row) -> dict:
@@ -95,6 +110,17 @@ def _comparison(table: pd.DataFrame) -> dict:
         values.append(f"{row.wilcoxon_p:.2g}" if pd.notna(row.wilcoxon_p) else "")
         cells = [{"value": value, "notes": []} for value in values]
         rows.append(_names(row.model, row.features) | {"cells": cells})
+    return {"columns": columns, "rows": rows}
+
+
+def _methods(table: pd.DataFrame) -> dict:
+    columns = ["tasks", "difference", "tasks won : lost", "p", "adjusted p"]
+    rows = []
+    for row in table.itertuples():
+        values = [f"{row.tasks_paired}", f"{row.auc_difference:+.3f}", f"{row.tasks_won} : {row.tasks_lost}"]
+        values += [f"{p:.2g}" if pd.notna(p) else "" for p in (row.wilcoxon_p, row.adjusted_p)]
+        pair = {"model": f"{row.split} split", "features": f"{row.method} and {row.other_method}"}
+        rows.append(pair | {"cells": [{"value": value, "notes": []} for value in values]})
     return {"columns": columns, "rows": rows}
 
 

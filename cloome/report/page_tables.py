@@ -94,6 +94,8 @@ def peer_rows(peers: pd.DataFrame) -> list[dict]:
 def _peer_value(cell) -> str:
     if cell.measure.startswith("gain"):
         return f"{cell.value:+g}"
+    if cell.measure.endswith(", times"):
+        return f"{cell.value:g}"
     value = show(cell.value, cell.measure)
     return value if pd.isna(cell.sd) else f"{value.removesuffix(' %')} ± {100 * cell.sd:.2f} %"
 

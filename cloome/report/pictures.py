@@ -12,8 +12,9 @@ from cloome.report.style import data_uri
 
 WIDTH = 148  # pixels of a composite on the page
 EXPOSURE = 1.3
-NUCLEI_COLOUR = (0.25, 0.45, 1.0)
-OTHER_COLOURS = [(1.0, 0.25, 0.1), (0.1, 0.85, 0.25), (0.95, 0.75, 0.1), (0.85, 0.2, 0.8), (0.1, 0.8, 0.85)]
+# Of the scheme of Okabe and Ito, told apart with any colour vision: blue, vermilion, bluish green, yellow, purple, sky.
+NUCLEI_COLOUR = (0.0, 0.45, 0.70)
+OTHER_COLOURS = [(0.84, 0.37, 0.0), (0.0, 0.62, 0.45), (0.94, 0.89, 0.26), (0.80, 0.47, 0.65), (0.34, 0.71, 0.91)]
 
 
 def channel_colours(channels: list[str], nuclei: str | None) -> np.ndarray:

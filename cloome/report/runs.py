@@ -12,7 +12,7 @@ from cloome.data.files import read_csv
 from cloome.data.train_log import LOG_COLUMNS
 from cloome.errors import FormatError
 
-PROBING, PROBING_COLUMNS = "probing", ["features", "labels", "test_auc"]
+PROBING, PROBING_COLUMNS = "probing", ["features", "labels", "task", "test_auc"]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from cloome.config import CONTROLS, PUBLISHED_TABLES, Config
-from cloome.report.tables import ACCURACY, ALL, MEAN_AUC, PAPER_METHODS, in_paper
+from cloome.report.tables import ACCURACY, ALL, MEAN_AUC, PAPER_METHODS, WHOLE_NUMBERS, in_paper, published_values
+from cloome.report.tables import COLUMNS as COLUMNS_OF_TABLES
 from cloome.report.wording import model_name, position, setting_in_words, show, show_interval, show_spread, widest
 
 PAPER_SCREEN = "bray2017"  # as config/paper.yaml names it
@@ -37,8 +38,21 @@ COLUMNS = [
     "chance",
     "difference",
     "verdict",
+    "remark",
 ]
 AGREES, DIFFERS, NOT_COMPARABLE = "agrees", "differs", "not comparable: "
+NOT_HERE = "not reproduced here"
+# Why a published value has no counterpart, by its features.
+WITHOUT_COUNTERPART = {
+    "gapnet": "needs GapNet's weights, evaluate.gapnet",
+    "cellprofiler": "image features that were not published; other features of CellProfiler stand in the tables",
+    "cloome (notebook)": "an earlier run of the authors",
+    "gapnet (notebook)": "an earlier run of the authors",
+    "cellprofiler (notebook)": "an earlier run of the authors",
+}
+# What an agreement or a difference does not rest on, as it was not published (FACTS 1.5, 1.8).
+SCAFFOLDS = "the paper's scaffold split was not published: other molecules, and another number of them"
+MECHANISMS = "the paper's mechanisms, their number and their images were not published"
 
 
 def is_paper_screen(config: Config) -> bool:
@@ -65,13 +79,17 @@ def scorecard(tables: dict[int, pd.DataFrame], is_paper: bool) -> pd.DataFrame:
     DataFrame
         Columns `COLUMNS`. ``low`` and ``high``: the wider of the exact interval and the one clustered by molecule.
         ``evidence``: marks of FACTS, see `cloome.report.tables.read_paper`. ``difference``: reproduced less paper,
-        empty where they are not comparable. ``verdict``: see `verdict`.
+        empty where they are not comparable. ``verdict``: see `verdict`. ``remark``: what else keeps the two apart.
     """
+    splits = {split for table in tables.values() for split in table["split"]}
     parts = [_of_table(number, table) for number, table in tables.items()]
+    parts += [_of_other_splits(number, splits) for number in tables]
     rows = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
     rows[["low", "high"]] = [widest(cell) for cell in rows.itertuples()] or np.empty((0, 2))
     names = {"measure": "metric", "paper_evidence": "evidence", "paper_source": "source"}
     rows = rows.rename(columns=names)
+    rows["absent"] = [_absent(cell, splits) for cell in rows.itertuples()]
+    rows["remark"] = [_remark(cell) for cell in rows.itertuples()]
     rows["verdict"] = pd.Series([verdict(cell, is_paper) for cell in rows.itertuples()], dtype=object)
     comparable = rows["verdict"].isin([AGREES, DIFFERS])
     rows["difference"] = (rows["reproduced"] - rows["paper"]).where(comparable)
@@ -84,7 +102,8 @@ def verdict(cell, is_paper: bool) -> str:
     Parameters
     ----------
     cell : named tuple or Series
-        A row with the columns method, reproduced, low, high, n, paper, paper_low, paper_high and paper_n.
+        A row with the columns method, reproduced, low, high, n, paper, paper_low, paper_high, paper_n and absent, which
+        says why nothing was reproduced.
     is_paper : bool
         Whether the screen is the paper's.
 
@@ -104,7 +123,7 @@ def _not_comparable(cell, is_paper: bool) -> str:
     if not is_paper:
         return "another screen"
     if pd.isna(cell.reproduced):
-        return "not reproduced here"
+        return cell.absent
     if cell.method not in PAPER_METHODS:
         return "a method that the paper has not"
     if pd.isna(cell.paper):
@@ -116,6 +135,18 @@ def _not_comparable(cell, is_paper: bool) -> str:
     if pd.isna(cell.low) or pd.isna(cell.high):
         return "the reproduced value has no interval"
     return ""
+
+
+def _absent(cell, splits: set[str]) -> str:
+    """Why nothing stands beside a published value."""
+    return WITHOUT_COUNTERPART.get(cell.features, NOT_HERE if cell.split in splits else "no run of this split")
+
+
+def _remark(cell) -> str:
+    """What was not published of a value that stands beside a reproduced one, and may account for a difference."""
+    if pd.isna(cell.paper) or pd.isna(cell.reproduced):
+        return ""
+    return "; ".join([SCAFFOLDS] * (cell.split == "scaffold") + [MECHANISMS] * (cell.table == 4))
 
 
 def card_rows(card: pd.DataFrame) -> list[dict]:
@@ -136,6 +167,7 @@ def card_rows(card: pd.DataFrame) -> list[dict]:
             "evidence": cell.evidence if pd.notna(cell.evidence) else "",
             "difference": _signed(cell.difference, cell.metric),
             "verdict": cell.verdict,
+            "remark": cell.remark,
         }
         for cell in card.assign(candidates=ALL).itertuples()
     ]
@@ -167,6 +199,12 @@ def _of_table(number: int, table: pd.DataFrame) -> pd.DataFrame:
     headline = (table["features"] == "cloome") & table["reproduced"].notna() & _is_headline(table, table["measure"])
     headline &= in_paper(table, number)
     return table[headline | table["paper"].notna()].assign(table=number)
+
+
+def _of_other_splits(number: int, splits: set[str]) -> pd.DataFrame:
+    """The published values of splits that no run has."""
+    published = published_values(number).reindex(columns=COLUMNS_OF_TABLES).astype(WHOLE_NUMBERS)
+    return published[~published["split"].isin(splits)].assign(table=number)
 
 
 def _is_headline(rows: pd.DataFrame, measure: pd.Series) -> pd.Series:

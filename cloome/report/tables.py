@@ -66,6 +66,8 @@ COLUMNS = [
     "paper_source",
 ]
 
+WHOLE_NUMBERS = dict.fromkeys(["pool", "k", "seeds"], "Int64")
+
 
 def paper_table(number: int, runs: list[Run], confidence: float) -> pd.DataFrame:
     """One of the paper's tables, reproduced.
@@ -170,9 +172,13 @@ def _over_tasks(values: SeriesGroupBy, measure: str) -> pd.DataFrame:
 
 
 def _interval_of_mean(rows: pd.DataFrame, confidence: float) -> tuple[pd.Series, pd.Series]:
-    """Student's interval of a mean over tasks, at most 1; NaN for a single task, which has no spread to judge by."""
+    """Student's interval of a mean over tasks; NaN for a single task, which has no spread to judge by.
+
+    It ends where the measure does: at 1, and at 0, or -1 for MCC.
+    """
     half = scipy.stats.t.ppf((1 + confidence) / 2, rows["n"] - 1) * rows["std"] / np.sqrt(rows["n"])
-    return rows["value"] - half, (rows["value"] + half).clip(upper=1)
+    least = rows["measure"].eq(TASK_MEANS["test_mcc"]) * -1.0
+    return (rows["value"] - half).clip(lower=least), (rows["value"] + half).clip(upper=1)
 
 
 def _interval_of_share(rows: pd.DataFrame, confidence: float) -> tuple[np.ndarray, np.ndarray]:
@@ -190,8 +196,7 @@ def read_tables(paths: list[str]) -> dict[int, pd.DataFrame]:
 
 def _read_table(path: str) -> pd.DataFrame:
     text = ["split", "method", "features", "direction", "queries", "candidates"]
-    whole_numbers = ["pool", "k", "seeds"]
-    table = read_csv(path, COLUMNS, dtype=dict.fromkeys(text, object) | dict.fromkeys(whole_numbers, "Int64"))
+    table = read_csv(path, COLUMNS, dtype=dict.fromkeys(text, object) | WHOLE_NUMBERS)
     return table.fillna(dict.fromkeys(text, ""))
 
 
@@ -206,6 +211,12 @@ def read_paper(number: int) -> pd.DataFrame:
     """
     values = _packaged("paper.csv", {"pool": float, "k": float})
     return values[values["table"] == number].drop(columns="table").reset_index(drop=True)
+
+
+def published_values(number: int) -> pd.DataFrame:
+    """The same with the names of the columns of a table, ``paper``, ``paper_low`` and so on."""
+    names = {name: f"paper_{name}" for name in ("low", "high", "n", "evidence", "source")} | {"value": "paper"}
+    return read_paper(number).rename(columns=names).assign(candidates=ALL)
 
 
 def read_peers() -> pd.DataFrame:
@@ -223,9 +234,8 @@ def _packaged(name: str, types: dict) -> pd.DataFrame:
 
 
 def _beside_paper(rows: pd.DataFrame, number: int, splits: set[str]) -> pd.DataFrame:
-    paper = read_paper(number)
-    names = {name: f"paper_{name}" for name in ("low", "high", "n", "evidence", "source")} | {"value": "paper"}
-    paper = paper[paper["split"].isin(splits)].rename(columns=names).assign(candidates=ALL)
+    paper = published_values(number)
+    paper = paper[paper["split"].isin(splits)]
     paper = paper.assign(which_pool=_which_pool(paper), number=range(len(paper)))
     on = ["split", "features", "direction", "queries", "candidates", "which_pool", "k", "measure"]
     ours = rows.assign(which_pool=_which_pool(rows), k=rows["k"].astype(float))
@@ -235,10 +245,7 @@ def _beside_paper(rows: pd.DataFrame, number: int, splits: set[str]) -> pd.DataF
     alone = paper[~paper["number"].isin(matched["number"])]
     parts = [part for part in (matched, ours[~reproduces], alone) if len(part)]
     table = pd.concat([part.astype({"features": object}) for part in parts], ignore_index=True) if parts else paper
-    table = table.reindex(columns=COLUMNS)
-    whole_numbers = ["pool", "k", "seeds"]
-    table[whole_numbers] = table[whole_numbers].astype("Int64")
-    return table
+    return table.reindex(columns=COLUMNS).astype(WHOLE_NUMBERS)
 
 
 def _which_pool(rows: pd.DataFrame) -> pd.Series:

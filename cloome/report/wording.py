@@ -34,6 +34,7 @@ FEATURES = {
     "cellprofiler_robust": "baseline: CellProfiler wells, normalised by plate",
     "cellprofiler_selected": "baseline: CellProfiler wells, selected features",
     "cellprofiler_sphered": "baseline: CellProfiler wells, sphered",
+    "nearest_structure": "baseline: nearest structure (fingerprint)",
     "repaired": "control: re-paired",
 }
 

@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+from sklearn.model_selection import StratifiedGroupKFold
 
 from cloome.config import Evaluate
 from cloome.data.evaluation import BATCH_EFFECTS_COLUMNS
-from cloome.evaluate.batch_effects import batch_effects_table, plate_accuracy, share_of_nearest
+from cloome.errors import FormatError
+from cloome.evaluate.batch_effects import batch_effects_table, plates_named, shares_of_nearest
 from cloome.evaluate.wells import Comparison
 
 SETTINGS = Evaluate()
@@ -36,15 +38,15 @@ def test_shares_are_those_of_a_loop_over_wells(kind):
         if same.any() and not same.all():
             values_found.append(same[np.isclose(score, score.max(), atol=1e-6)].mean())
             chances.append(same.mean())
-    found = share_of_nearest(values, compared, np.arange(0, 50, 3))
-    assert found == (pytest.approx(np.mean(values_found)), pytest.approx(np.mean(chances)), len(chances))
+    found = shares_of_nearest(values, compared, np.arange(0, 50, 3))
+    np.testing.assert_allclose(found["nearest"], values_found)
+    np.testing.assert_allclose(found["all"], chances)
+    assert 0 not in set(found["query"])
 
 
 def test_no_query_no_share():
     compared = Comparison(scipy.sparse.csr_matrix(np.ones((1, 1), dtype=bool)), (np.zeros(1),))
-    value, chance, n = share_of_nearest(np.ones((1, 2), np.float32), compared, np.arange(1))
-    assert n == 0
-    assert np.isnan([value, chance]).all()
+    assert shares_of_nearest(np.ones((1, 2), np.float32), compared, np.arange(1)).empty
 
 
 def test_plate_and_position_alone_explain_themselves_and_not_each_other(screen):
@@ -113,9 +115,35 @@ def test_without_mechanisms_they_are_not_asked_for(screen):
 )
 def test_too_little_for_a_classifier_of_plates_is_no_number(plate, molecule):
     values = np.zeros((len(plate), 2), np.float32)
-    assert plate_accuracy(values, np.array(plate, dtype=int), np.array(molecule, dtype=int), 0) is None
+    assert plates_named(values, np.array(plate, dtype=int), np.array(molecule, dtype=int), 0) is None
 
 
 def test_the_same_seed_gives_the_same_table(screen):
     samples = screen(noise=2.0).samples()
     pd.testing.assert_frame_equal(*(batch_effects_table(samples, SETTINGS) for _ in range(2)))
+
+
+def test_the_classifier_of_plates_is_ridge_regression_on_standardised_features():
+    rng = np.random.default_rng(0)
+    plate, molecule = np.repeat(np.arange(3), 40), np.tile(np.arange(20), 6)
+    values = rng.normal(size=(120, 4)).astype(np.float32)
+    values[:, 0] += plate
+    values = np.column_stack([values, values[:, 0], np.ones(120, np.float32)])  # a duplicate, and one that never varies
+    hits = 0
+    for fitted, asked in StratifiedGroupKFold(2, shuffle=True, random_state=5).split(values, plate, molecule):
+        mean, std = values[fitted].mean(axis=0), values[fitted].std(axis=0)
+        scaled = (values - mean) / np.where(std > 0, std, 1)
+        targets = np.where(plate[fitted, None] == np.arange(3), 1.0, -1.0)
+        inner = scaled[fitted].T @ scaled[fitted] + np.eye(6)  # the penalty is 1, and the mean of a target is free
+        weights = np.linalg.solve(inner, scaled[fitted].T @ (targets - targets.mean(axis=0)))
+        hits += ((scaled[asked] @ weights + targets.mean(axis=0)).argmax(axis=1) == plate[asked]).sum()
+    found, chance = plates_named(values, plate, molecule, seed=5)
+    assert (found["named"].sum(), len(found), chance) == (hits, 120, pytest.approx(1 / 3))
+    assert 1 / 3 < found["named"].mean() < 1
+
+
+def test_the_classifier_of_plates_refuses_what_is_not_a_number():
+    values = np.ones((8, 2), np.float32)
+    values[2, 0] = np.nan
+    with pytest.raises(FormatError, match="NaN"):
+        plates_named(values, np.arange(8) % 2, np.arange(8), seed=0)

@@ -76,6 +76,20 @@ def test_candidates_on_the_same_plate_tie_and_ties_count_against(samples):
     assert ranks(values[[query]], values, np.array([right])) == (plate == plate[query]).sum()
 
 
+def test_knowing_the_plate_finds_a_molecule_among_those_of_its_plate(screen):
+    planted = screen(noise=1.0)
+    # Each molecule on one plate only: of 24 test molecules, 12 share the plate of a query.
+    number = planted.index["inchikey"].str[-3:].astype(int)
+    planted.index["plate"] = "P" + (number % 2).astype(str)
+    table = molecule_table(planted.samples(), Evaluate(resamples=10))
+    rows = table[(table["k"] == 1) & (table["candidates"] == "all")].set_index(["features", "queries"])
+    for queries in ("all_images", "all_images_class_means"):
+        found = rows.loc[("plate", queries)]
+        assert found["chance"] == pytest.approx(1 / 24, rel=1e-4)
+        assert found["low"] <= 1 / 12 <= found["high"]
+        assert found["value"] > 1.5 / 24
+
+
 def test_a_screen_of_one_well_has_a_position_too(samples):
     one = replace(samples, table=samples.table.assign(well="B02", plate="P0"))
     values = comparable(one)

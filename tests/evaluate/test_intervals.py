@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from cloome.errors import FormatError
 from cloome.evaluate import statistics
 from cloome.evaluate.statistics import chance_of_hit, clustered_intervals, exact_interval, median_interval
 
@@ -113,3 +114,13 @@ def test_clustered_intervals_of_ranks_are_those_of_their_mean():
     low, high = clustered_intervals(ranks[:, None], np.arange(400), 0.95, 2000, np.random.default_rng(0))
     half = 1.96 * ranks.std() / np.sqrt(400)
     np.testing.assert_allclose([low[0], high[0]], ranks.mean() + np.array([-half, half]), rtol=0.02)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_measures_that_are_not_finite_are_refused(bad):
+    values = np.ones((6, 2))
+    values[3, 1] = bad
+    with pytest.raises(FormatError, match="1 of 12 measures"):
+        clustered_intervals(values, np.arange(6), 0.95, 10, np.random.default_rng(0))
+    with pytest.raises(FormatError, match="1 of 6 measures"):
+        median_interval(values[:, 1], 0.95)

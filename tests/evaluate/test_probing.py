@@ -10,7 +10,7 @@ from cloome.config import Evaluate
 from cloome.data.labels import Labels, read_labels
 from cloome.errors import FormatError
 from cloome.evaluate.activity import TABLE_COLUMNS, activity_table
-from cloome.evaluate.probing import COLUMNS, GRID, METRICS, TEST_LACKS_CLASS, probe
+from cloome.evaluate.probing import COLUMNS, GRID, METRICS, TEST_LACKS_CLASS, judged_scores, probe
 
 PART = np.repeat(["train", "validation", "test"], [60, 30, 30])
 
@@ -183,3 +183,41 @@ def test_real_labels_and_random_features_sit_at_half(real_data):
     found = probe(rng.normal(size=(len(part), 8)), labels.matrix[:, largest], part, minimum_labels=5)
     assert found["note"].eq("").all()
     assert found["test_auc"].mean() == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize("bad", [np.nan, 2.0, -0.5])
+def test_labels_other_than_active_and_inactive_are_refused(bad):
+    labels = np.where(np.arange(len(PART)) % 2, 1.0, -1.0)[:, None]
+    labels[5] = bad
+    with pytest.raises(FormatError, match="some labels are none of 1"):
+        probe(np.ones((len(PART), 2)), labels, PART)
+
+
+@pytest.mark.parametrize("kind", ["ties", "all equal", "separated", "wrong way round"])
+def test_metrics_are_those_of_counts_and_pairs(kind):
+    rng = np.random.default_rng(0)
+    active = rng.random(60) < 0.3
+    score = {
+        "ties": rng.integers(-2, 3, 60).astype(float),
+        "all equal": np.full(60, 0.5),
+        "separated": np.where(active, 1.0, -1.0),
+        "wrong way round": np.where(active, -1.0, 1.0),
+    }[kind]
+    pairs = [(s > t) + (s == t) / 2 for s in score[active] for t in score[~active]]
+    tp, fp = ((score > 0) & active).sum(), ((score > 0) & ~active).sum()
+    fn, tn = (~(score > 0) & active).sum(), (~(score > 0) & ~active).sum()
+    # Precision at each distinct score from the top, weighted by the recall that it adds.
+    precision, recall = [], [0.0]
+    for threshold in sorted(set(score), reverse=True):
+        reached = score >= threshold
+        precision.append(active[reached].mean())
+        recall.append(active[reached].sum() / active.sum())
+    product = float(tp + fp) * float(tp + fn) * float(tn + fp) * float(tn + fn)
+    expected = {
+        "test_auc": np.mean(pairs),
+        "test_f1": 2 * tp / (2 * tp + fp + fn),
+        "test_mcc": (tp * tn - fp * fn) / np.sqrt(product) if product else 0.0,
+        "test_accuracy": (tp + tn) / 60,
+        "test_average_precision": np.dot(np.diff(recall), precision),
+    }
+    assert judged_scores(active, score) == pytest.approx(expected)

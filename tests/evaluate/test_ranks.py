@@ -1,5 +1,7 @@
 """Ranks: equal to the full matrix, pessimistic about ties, linear in memory."""
 
+import math
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -7,8 +9,9 @@ import sklearn.metrics
 
 from cloome.errors import FormatError
 from cloome.evaluate import ranking
-from cloome.evaluate.ranking import ranks_of_any
+from cloome.evaluate.ranking import ranks_of_any, score_blocks
 from cloome.evaluate.retrieval import ranks
+from cloome.evaluate.statistics import chance_of_hit
 
 
 def naive(scores, right, ranked):
@@ -175,3 +178,56 @@ def test_without_a_right_candidate_all_others_lie_before():
     np.testing.assert_array_equal(
         ranks_of_any(queries, candidates, lambda rows: (everything[rows], everything[rows])), np.ones(5)
     )
+
+
+def test_equal_scores_come_in_any_order_where_that_is_asked_for():
+    # Three right ones and seven wrong ones, all alike: the first right one falls as in a random order.
+    same = np.ones((20_000, 1), dtype=np.float32)
+    right = np.arange(10) < 3
+
+    def masks(rows):
+        shape = (len(same[rows]), 10)
+        return np.broadcast_to(right, shape), np.ones(shape, dtype=bool)
+
+    found = ranks_of_any(same, same[:10], masks, np.random.default_rng(0))
+    expected = [math.comb(10 - place, 2) / math.comb(10, 3) for place in range(1, 9)]
+    observed = np.bincount(found, minlength=9)[1:]
+    assert scipy.stats.chisquare(observed, np.array(expected) * len(found)).pvalue > 0.001
+    assert np.mean(found <= 5) == pytest.approx(chance_of_hit(10, 3, 5), abs=0.01)
+
+
+def test_the_order_of_equals_leaves_all_others_in_their_places():
+    rng = np.random.default_rng(6)
+    queries, candidates = integer_features(rng, 300, 30)
+    right = np.arange(30) == rng.integers(30, size=300)[:, None]
+    ranked = np.ones_like(right)
+    found = ranks_of_any(queries, candidates, lambda rows: (right[rows], ranked[rows]), np.random.default_rng(0))
+    scores = queries @ candidates.T
+    best = scores[right][:, None]
+    first, last = 1 + (scores > best).sum(axis=1), (scores >= best).sum(axis=1)
+    assert np.all((first <= found) & (found <= last))
+    assert (first < found).any()
+    assert (found < last).any()
+
+
+def test_scores_of_a_tensor_library_are_those_of_numpy(monkeypatch):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(7)
+    queries, candidates = integer_features(rng, 50, 20)
+    for values in ((queries, np.repeat(candidates, 2, axis=0)), (queries[:, 0], candidates[:, 0])):
+        by_numpy = np.concatenate([scores for _, scores in score_blocks(*values)])
+        with monkeypatch.context() as patched:
+            patched.setattr(ranking, "WORTH_A_GPU", 0)
+            patched.setattr(ranking, "gpu", lambda: torch.device("cpu"))
+            np.testing.assert_array_equal(np.concatenate([scores for _, scores in score_blocks(*values)]), by_numpy)
+
+
+@pytest.mark.parametrize("row", [-1, 3])
+def test_a_right_candidate_that_is_none_of_them_is_refused(row):
+    with pytest.raises(FormatError, match="none of the 3 rows"):
+        ranks(np.eye(2, 3, dtype=np.float32), np.eye(3, dtype=np.float32), np.array([0, row]))
+
+
+def test_queries_without_any_candidate_are_refused():
+    with pytest.raises(FormatError, match="none of the 0 rows"):
+        ranks(np.eye(2, 3, dtype=np.float32), np.empty((0, 3), dtype=np.float32), np.array([0, 0]))

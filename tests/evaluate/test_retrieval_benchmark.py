@@ -4,7 +4,7 @@ import numpy as np
 
 from cloome.config import Evaluate
 from cloome.data.evaluation import RANKING_COLUMNS
-from cloome.evaluate.draws import one_of_each, repaired, small_pool
+from cloome.evaluate.draws import one_of_each, repaired, small_pool, stream
 from cloome.evaluate.retrieval import one_image_per_molecule, retrieval_table
 
 SETTINGS = Evaluate(pool=10, resamples=50)
@@ -101,6 +101,24 @@ def test_images_are_ranked_as_by_the_full_matrix(screen):
     assert_are(rows, [naive_rank(row, [own]) for row, own in zip(scores, right, strict=True)])
     assert 0 < rows["value"].iloc[0] < 1
     assert (rows["clusters"] == TEST_MOLECULES).all()
+
+
+def test_the_papers_benchmark_is_that_of_the_full_matrix_in_whole_and_small_pools(screen):
+    samples = screen(noise=1.5).samples()
+    table = retrieval_table(samples, SETTINGS)
+    molecules, drawn, _ = one_image_per_molecule(samples, SETTINGS.seed)
+    image, molecule = samples.image[drawn], samples.molecule[molecules]
+    for direction, queries, candidates in (
+        ("image_to_molecule", image, molecule),
+        ("molecule_to_image", molecule, image),
+    ):
+        scores = queries @ candidates.T
+        rows = of_cloome(table, direction, "one_per_molecule")
+        whole, small = rows[rows["pool"] == TEST_MOLECULES], rows[rows["pool"] == SETTINGS.pool]
+        assert_are(whole, [naive_rank(row, [own]) for own, row in enumerate(scores)])
+        rng = stream(SETTINGS.seed, f"negatives {direction}")
+        pools = [small_pool(TEST_MOLECULES, own, SETTINGS.pool, rng) for own in range(TEST_MOLECULES)]
+        assert_are(small, [naive_rank(row, [own], pools[own]) for own, row in enumerate(scores)])
 
 
 def test_molecules_find_the_drawn_image_or_the_best_of_all(screen):

@@ -10,9 +10,10 @@ import scipy.sparse
 from cloome.config import Evaluate
 from cloome.errors import FormatError
 from cloome.evaluate.class_means import ranks_by_class_means
+from cloome.evaluate.draws import stream
 from cloome.evaluate.profiles import WellProfiles
 from cloome.evaluate.retrieval import one_image_per_molecule
-from cloome.evaluate.zero_shot import mechanism_table, molecule_table
+from cloome.evaluate.zero_shot import _representatives, mechanism_table, molecule_table
 
 SETTINGS = Evaluate(resamples=50)
 
@@ -75,6 +76,30 @@ def test_one_of_several_mechanisms_is_enough(screen):
     table = mechanism_table(made.samples(), SETTINGS)
     assert top_1(table)["chance"] == np.round(2 / 6, 6)
     assert top_1(table)["mean_rank"] < 4
+
+
+def test_mechanism_hits_are_those_of_a_loop_over_queries(screen):
+    made = screen(noise=1.5)
+    # Most molecules have one mechanism, some have two, and some have none.
+    made.molecules.table["mechanism"] = ["" if m % 7 == 0 else f"m{m % 5}" + "|m9" * (m % 3 == 0) for m in range(60)]
+    names = [set(text.split("|")) - {""} for text in made.molecules.table["mechanism"]]
+    samples = made.samples()
+    test = [row for row in samples.rows("test") if names[samples.molecule_of[row]]]
+    has = [names[samples.molecule_of[row]] for row in test]
+    classes = sorted(set.union(*has))
+    member = np.array([[name in of for name in classes] for of in has])
+    drawn = _representatives(scipy.sparse.csr_matrix(member), stream(SETTINGS.seed, "one image per mechanism"))
+    found = []
+    for query in range(len(test)):
+        if query not in drawn:
+            score = [samples.image[test[query]] @ samples.image[test[image]] for image in drawn]
+            best = max(s for s, right in zip(score, member[query], strict=True) if right)
+            found.append(1 + sum(s >= best for s, right in zip(score, member[query], strict=True) if not right))
+    table = mechanism_table(samples, SETTINGS)
+    rows = table[(table["features"] == "cloome") & (table["queries"] == "all_images") & (table["candidates"] == "all")]
+    assert rows["hits"].tolist() == [sum(rank <= k for rank in found) for k in (1, 5, 10)]
+    assert (rows["n"] == len(found)).all()
+    assert 0 < rows["value"].iloc[0] < 1
 
 
 def test_control_and_useless_model_of_mechanisms_sit_at_chance(screen):

@@ -112,7 +112,7 @@ def test_page_survives_evaluations_without_rows_and_a_control_alone(screen, conf
     assert "No run has an evaluation with rows" in page
     assert "No control was run" in page
     assert "no test images to show" in page
-    assert page.count("Does not apply") == 4 + 1 + 3  # tables, replicate wells, other evaluations
+    assert page.count("Does not apply") == 4 + 1 + 4  # tables, replicate wells, other evaluations
 
 
 def test_page_of_a_run_without_probing_says_that_table_2_does_not_apply(page):

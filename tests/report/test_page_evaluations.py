@@ -16,7 +16,8 @@ def shown(screen, name: str, runs: int = 3) -> dict:
 
 
 def batch_effect(features: str, measure: str, value: float) -> dict:
-    return {"features": features, "measure": measure, "value": value, "chance": 0.1, "n": 44}
+    interval = {"cluster_low": 0.4, "cluster_high": 0.6}
+    return {"features": features, "measure": measure, "value": value, **interval, "chance": 0.1, "n": 44}
 
 
 def test_each_measure_of_batch_effects_is_a_column_with_its_chance(screen):
@@ -26,7 +27,7 @@ def test_each_measure_of_batch_effects_is_a_column_with_its_chance(screen):
     assert table["columns"] == ["nearest on same plate", "plate classified"]
     model, plate = table["rows"]
     assert (model["model"], model["features"]) == ("random split, cloob, seed 0", "CLOOME")
-    assert model["cells"][0] == {"value": "50.0 %", "notes": ["chance 10.0 %"]}
+    assert model["cells"][0] == {"value": "50.0 %", "notes": ["[40.0, 60.0]", "chance 10.0 %"]}
     assert plate["cells"][1] == {"value": "", "notes": []}  # missing, and not 0
 
 
@@ -59,4 +60,4 @@ def test_features_are_compared_over_tasks_with_a_test_and_the_number_above_each_
 
 
 def test_evaluations_without_rows_give_tables_without_rows(screen):
-    assert [table["rows"] for table in other_tables(find_runs(screen.runs))] == [[], [], []]
+    assert [table["rows"] for table in other_tables(find_runs(screen.runs))] == [[], [], [], []]

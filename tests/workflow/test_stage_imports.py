@@ -27,7 +27,7 @@ ENTRY_POINTS = {
     "train": ["train", "gpu"],
     "embed": ["embed", "gapnet"],
     "evaluate": ["evaluate"],
-    "report": ["report", "scorecard", "table"],
+    "report": ["report", "scorecard", "methods", "table"],
 }
 
 

@@ -23,6 +23,7 @@ rule provenance:
         results=[
             *rules.page.output,
             *rules.compare.output,
+            *rules.methods.output,
             *rules.page.input.tables,
             *rules.page.input.splits,
             *rules.molecules.output,

@@ -55,6 +55,26 @@ rule compare:
         " --out {output:q} 2> {log:q}"
 
 
+rule methods:
+    input:
+        evaluations=expand(f"{RESULTS}/runs/{{run}}/evaluation/probing.csv", run=RUNS),
+        code=code("report"),
+    output:
+        report(f"{RESULTS}/report/methods.csv", category="report", caption="../report/methods.rst"),
+    log:
+        f"{LOGS}/report/methods.log",
+    benchmark:
+        f"{TIMES}/report/methods.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        runs=run_folders,
+    message:
+        "Comparing the methods over the activity tasks"
+    shell:
+        "python -m cloome methods --runs {params.runs:q} --out {output:q} 2> {log:q}"
+
+
 rule page:
     input:
         evaluations=EVALUATIONS,
