@@ -2,8 +2,8 @@
 
 The measure is that of copairs (Kalinin et al. 2025). Its own search lists all pairs of wells and its null
 distribution all places of all candidates, which grows with the square of a screen; here both go through the wells in
-blocks. Ties are treated as in scikit-learn, not in favour of the right candidates as in copairs, because whole counts
-and places tie often. Tests hold the results against both packages.
+blocks. Ties are treated as in scikit-learn, not in favour of the right candidates as in copairs; for features of whole
+numbers, by which many candidates are equal, the order of equals is drawn. Tests hold the results against both packages.
 """
 
 import logging
@@ -19,7 +19,7 @@ from copairs.map.normalization import expected_ap
 from cloome.config import Evaluate
 from cloome.data.evaluation import AVERAGE_PRECISION_COLUMNS
 from cloome.evaluate.draws import stream
-from cloome.evaluate.features import FINGERPRINT, known, structures
+from cloome.evaluate.features import FINGERPRINT, known, order_of_equals, structures
 from cloome.evaluate.ranking import score_blocks
 from cloome.evaluate.samples import Samples
 from cloome.evaluate.statistics import clustered_intervals
@@ -55,7 +55,9 @@ def average_precision_table(samples: Samples, settings: Evaluate) -> pd.DataFram
     return pd.DataFrame(rows, columns=AVERAGE_PRECISION_COLUMNS).round(DECIMALS)
 
 
-def average_precisions(values: np.ndarray, compared: Comparison, queries: np.ndarray) -> pd.DataFrame:
+def average_precisions(
+    values: np.ndarray, compared: Comparison, queries: np.ndarray, ties: np.random.Generator | None = None
+) -> pd.DataFrame:
     """Average precision of each query well.
 
     Parameters
@@ -66,6 +68,8 @@ def average_precisions(values: np.ndarray, compared: Comparison, queries: np.nda
         Right wells and candidates.
     queries : int (Q,)
         The wells that are queries.
+    ties : Generator, optional
+        Orders equal scores at random.
 
     Returns
     -------
@@ -77,6 +81,8 @@ def average_precisions(values: np.ndarray, compared: Comparison, queries: np.nda
     found = []
     for rows, scores in score_blocks(values[queries], values):
         right, ranked = compared.masks(queries[rows])
+        if ties is not None:
+            scores = (_without_ties(row, ties) for row in scores)
         found += [_one(*row) for row in zip(scores, right, ranked, strict=True)]
     return pd.DataFrame(found, columns=["average_precision", "right", "pool"])
 
@@ -142,7 +148,8 @@ def _rows(
     for features, values in kinds:
         kept = np.flatnonzero(has_trait & known(values))
         queries = np.flatnonzero(wells.is_test[kept])
-        found = average_precisions(values[kept], compared.subset(kept), queries)
+        ties = order_of_equals(features, settings.seed)
+        found = average_precisions(values[kept], compared.subset(kept), queries, ties)
         possible = ((found["right"] > 0) & (found["right"] < found["pool"])).to_numpy()
         log.info("%s, %s: %d query wells; %d more have no right or no wrong well on another plate",
                  task, features, possible.sum(), (~possible).sum())  # fmt: skip
@@ -177,6 +184,11 @@ def _one(scores: np.ndarray, right: np.ndarray, ranked: np.ndarray) -> tuple[flo
     if len(own) == 0:
         return np.nan, 0, len(among)
     return float((_reaching(own, own) / _reaching(among, own)).mean()), len(own), len(among)
+
+
+def _without_ties(scores: np.ndarray, ties: np.random.Generator) -> np.ndarray:
+    """Other scores in the same order, float64 (M,), that are all different."""
+    return np.unique(scores, return_inverse=True)[1] + ties.random(len(scores))
 
 
 def _reaching(scores: np.ndarray, wanted: np.ndarray) -> np.ndarray:
