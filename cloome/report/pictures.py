@@ -12,9 +12,10 @@ from cloome.report.style import data_uri
 
 WIDTH = 148  # pixels of a composite on the page
 EXPOSURE = 1.3
-# Of the scheme of Okabe and Ito, told apart with any colour vision: blue, vermilion, bluish green, yellow, purple, sky.
-NUCLEI_COLOUR = (0.0, 0.45, 0.70)
-OTHER_COLOURS = [(0.84, 0.37, 0.0), (0.0, 0.62, 0.45), (0.94, 0.89, 0.26), (0.80, 0.47, 0.65), (0.34, 0.71, 0.91)]
+# Blue against the warm colours of the scheme of Okabe and Ito (vermilion, yellow, orange, purple, green): told apart
+# with any colour vision.
+NUCLEI_COLOUR = (0.1, 0.4, 1.0)
+OTHER_COLOURS = [(0.84, 0.37, 0.0), (0.94, 0.89, 0.26), (0.90, 0.60, 0.0), (0.80, 0.47, 0.65), (0.0, 0.62, 0.45)]
 
 
 def channel_colours(channels: list[str], nuclei: str | None) -> np.ndarray:
