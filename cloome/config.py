@@ -181,7 +181,7 @@ class Runs(Section):
     shuffled_control: bool = Field(
         False,
         description="Train one more model per split and method, with the first seed, on pairs shuffled among the "
-        "training molecules; it must sit at chance.",
+        "training molecules, or among the wells in a split by replicate; it must sit at chance.",
     )
     untrained_control: bool = Field(
         False,
@@ -334,10 +334,11 @@ def _conflicts(config: Config):
                 f"{model.pool}; write pool: {cells} or less, or larger images"
             )
     scaled = images.intensity == "paper" or screen.kind == "npz"
-    if config.evaluate.gapnet and not (scaled and screen.channels == PAPER_CHANNELS):
+    whole = images.resize is None and images.tiles is None and images.mosaic is None
+    if config.evaluate.gapnet and not (scaled and whole and screen.channels == PAPER_CHANNELS):
         yield (
-            f"evaluate.gapnet needs images as GapNet was trained on: screen.channels: [{', '.join(PAPER_CHANNELS)}] "
-            "and images.intensity: paper; write gapnet: null"
+            f"evaluate.gapnet needs images as GapNet was trained on: the channels {', '.join(PAPER_CHANNELS)}, scaled "
+            "as in the paper, and whole fields in their own size; write gapnet: null"
         )
     if config.train.micro_batch and config.train.batch % config.train.micro_batch:
         yield "train.batch is no multiple of train.micro_batch; write a divisor of the batch"

@@ -84,9 +84,14 @@ def _tables(
         matrix: scipy.sparse.csr_matrix = labels.matrix[rows[molecule]]
         table = probe(means, matrix, part[first], settings.minimum_labels, settings.probe_protocol, molecule)
         yield _named(table, name, kind, labels, settings)
-    first = _means(samples, samples.length, images, settings.probe_level)[1]
+    used = pd.DataFrame({"molecule": samples.molecule_of[images], "part": part[images]})
+    if used[used["part"] != ""].drop_duplicates()["molecule"].duplicated().any():
+        log.info("no nearest structures: test molecules are known, so that each is its own")
+        return
+    _, first = _means(samples, samples.length, images, settings.probe_level)
     molecule = samples.molecule_of[first]
-    table = nearest_structures(samples.fingerprint, molecule, labels.matrix[label_row[molecule]], part[first])
+    matrix = labels.matrix[label_row[molecule]]
+    table = nearest_structures(samples.fingerprint, molecule, matrix, part[first], settings.minimum_labels)
     yield _named(table, NEAREST_STRUCTURE, "true", labels, settings)
 
 

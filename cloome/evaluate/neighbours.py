@@ -9,11 +9,16 @@ import pandas as pd
 import scipy.sparse
 from scipy.spatial.distance import cdist
 
-from cloome.evaluate.probing import COLUMNS, METRICS, TEST_LACKS_CLASS, judged_scores
+from cloome.config import Evaluate
+from cloome.evaluate.probing import COLUMNS, METRICS, TEST_LACKS_CLASS, TOO_FEW, judged_scores
 
 
 def nearest_structures(
-    fingerprint: np.ndarray, molecule: np.ndarray, labels: scipy.sparse.spmatrix, part: np.ndarray
+    fingerprint: np.ndarray,
+    molecule: np.ndarray,
+    labels: scipy.sparse.spmatrix,
+    part: np.ndarray,
+    minimum_labels: int = Evaluate().minimum_labels,
 ) -> pd.DataFrame:
     """Judge the nearest structures on every task, on the samples that the probes are judged on.
 
@@ -26,27 +31,32 @@ def nearest_structures(
     labels : int (N, T), sparse
         +1 active, -1 inactive, absent unknown; the same for all samples of a molecule.
     part : str (N,)
-        train, validation or test; samples with another value take no part.
+        train, validation or test; samples with another value take no part. No molecule stands in two parts.
+    minimum_labels : int
+        A task with fewer actives or fewer inactives in training is left out, as by the probes.
 
     Returns
     -------
     DataFrame
         Columns of `cloome.evaluate.probing.probe`, without C and AUC on the validation part. A task that lacks a class
-        among known molecules or in the test part is missing, and the note says so.
+        in the test part is missing, and the note says so.
     """
     bits, by_task = fingerprint > 0, scipy.sparse.csc_matrix(labels)
-    rows = [_judged(bits, molecule, by_task[:, task], part) for task in range(by_task.shape[1])]
+    by_task.eliminate_zeros()
+    rows = [_judged(bits, molecule, by_task[:, task], part, minimum_labels) for task in range(by_task.shape[1])]
     return pd.DataFrame([{"task": task, **row} for task, row in enumerate(rows)], columns=COLUMNS)
 
 
-def _judged(bits: np.ndarray, molecule: np.ndarray, labels: scipy.sparse.csc_matrix, part: np.ndarray) -> dict:
+def _judged(
+    bits: np.ndarray, molecule: np.ndarray, labels: scipy.sparse.csc_matrix, part: np.ndarray, minimum_labels: int
+) -> dict:
     samples, active = labels.indices, labels.data > 0
     fitted, test = np.isin(part[samples], ["train", "validation"]), part[samples] == "test"
     train = part[samples] == "train"
     row = {f"n_{name}": int((part[samples] == name).sum()) for name in ("train", "validation", "test")}
     row |= {"actives_train": int(active[train].sum()), "note": "", **dict.fromkeys(METRICS, np.nan)}
-    if len(np.unique(active[fitted])) < 2:
-        return row | {"note": "known molecules lack a class"}
+    if min(active[train].sum(), (~active[train]).sum()) < max(minimum_labels, 1):
+        return row | {"note": TOO_FEW.format(minimum_labels)}
     if len(np.unique(active[test])) < 2:
         return row | {"note": TEST_LACKS_CLASS}
     asked, of = np.unique(molecule[samples[test]], return_inverse=True)

@@ -45,6 +45,8 @@ METRICS = ["test_auc", "test_f1", "test_mcc", "test_accuracy", "test_average_pre
 COLUMNS = ["task", "C", "val_auc", *METRICS, "n_train", "actives_train", "n_validation", "n_test", "note"]
 TEST_LACKS_CLASS = "test lacks a class: missing (upstream's fixed scores: AUC 0.5, F1 0, MCC -1)"
 
+TOO_FEW = "not fitted: fewer than {} actives or inactives in training"
+
 
 def probe(
     features: np.ndarray,
@@ -176,7 +178,7 @@ def _choices(
         _chosen,
         [(task, features, pairs, found, grid) for task, pairs, found in zip(tasks, folds, of_tasks, strict=True)],
     )
-    few = _Choice(None, note=f"not fitted: fewer than {minimum_labels} actives or inactives in training")
+    few = _Choice(None, note=TOO_FEW.format(minimum_labels))
     reason = "validation lacks a class: usual C" if protocol == UPSTREAM else "not fitted: no fold has both classes"
     return [few if not has else choice or _Choice(None, note=reason) for has, choice in zip(enough, found, strict=True)]
 

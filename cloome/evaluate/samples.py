@@ -71,26 +71,28 @@ def align(
         _membership(inchikey, molecules.mechanisms()),
         _fingerprints(molecules, inchikey),
         profiles,
-        None if gapnet is None else _picked(gapnet.values, gapnet.sample_key, keys, "image"),
+        None if gapnet is None else _picked(gapnet.values, gapnet.sample_key, keys, "image", "features of GapNet"),
     )
 
 
-def _picked(values: np.ndarray, names: np.ndarray, wanted: np.ndarray, what: str) -> np.ndarray:
+def _picked(
+    values: np.ndarray, names: np.ndarray, wanted: np.ndarray, what: str, which: str = "embeddings"
+) -> np.ndarray:
     """The rows of `values` whose names are wanted, in the order of `wanted`."""
     names = pd.Index(names)
     if names.has_duplicates:
         raise FormatError(
-            f"the embeddings name the {what} {names[names.duplicated()][0]} twice; run the stage embed again"
+            f"the {which} name the {what} {names[names.duplicated()][0]} twice; run the stage embed again"
         )
     rows = names.get_indexer(pd.Index(wanted))
     if (rows < 0).any():
         raise FormatError(
-            f"{(rows < 0).sum()} {what}s of the index have no embedding, the first {wanted[rows < 0][0]}; "
+            f"{(rows < 0).sum()} {what}s of the index have no {which}, the first {wanted[rows < 0][0]}; "
             "run the stage embed again with this index"
         )
     picked = values[rows]
     if not np.isfinite(picked).all():
-        raise FormatError(f"some {what} embeddings are not finite numbers; the training diverged, lower its rate")
+        raise FormatError(f"some {which} of {what}s are not finite numbers; the training diverged, lower its rate")
     return picked
 
 

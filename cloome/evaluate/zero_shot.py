@@ -3,7 +3,8 @@
 ``all_images``: a class is one image drawn for it, as in the paper; the images drawn are no queries.
 ``all_images_class_means``: a class is the mean of its images without the query, and every image is a query. With the
 candidates ``other_plates``, a class is an image drawn from plates other than the query's, or the mean of its images
-there.
+there. Means over all plates are not made of the plate alone: without the query, its own class has fewer images on the
+query's plate than the others have, and would come last.
 """
 
 import logging
@@ -17,7 +18,15 @@ import scipy.sparse
 from cloome.config import Evaluate
 from cloome.evaluate.class_means import ranks_by_class_means
 from cloome.evaluate.draws import repaired, stream
-from cloome.evaluate.features import REPAIRED, comparable, comparable_elsewhere, known, order_of_equals
+from cloome.evaluate.features import (
+    PLATE,
+    PLATE_AND_POSITION,
+    REPAIRED,
+    comparable,
+    comparable_elsewhere,
+    known,
+    order_of_equals,
+)
 from cloome.evaluate.ranking import blocks, ranks, ranks_of_any
 from cloome.evaluate.retrieval import one_image_per_molecule
 from cloome.evaluate.samples import TEST, Samples
@@ -132,7 +141,8 @@ def _rankings(samples: Samples, task: _Task, settings: Evaluate) -> Iterator[Ran
     for features, values in comparable(samples).items():
         ties = order_of_equals(features, settings.seed)
         yield _by_drawn_images(features, values[task.image], drawn, ties)
-        yield _by_class_means(features, values[task.image], task, ALL, ties)
+        if features not in (PLATE, PLATE_AND_POSITION):
+            yield _by_class_means(features, values[task.image], task, ALL, ties)
     for features, values in comparable_elsewhere(samples).items():
         part = _known_part(task, known(values[task.image]), stream(settings.seed, f"one image with {features}"))
         drawn = _drawn_on_other_plates(part, stream(settings.seed, "one image on another plate"))

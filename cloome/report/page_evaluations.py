@@ -117,9 +117,10 @@ def _methods(table: pd.DataFrame) -> dict:
     columns = ["tasks", "difference", "tasks won : lost", "p", "adjusted p"]
     rows = []
     for row in table.itertuples():
-        values = [f"{row.tasks_paired}", f"{row.auc_difference:+.3f}", f"{row.tasks_won} : {row.tasks_lost}"]
+        paired = [f"{row.auc_difference:+.3f}", f"{row.tasks_won} : {row.tasks_lost}"] if row.tasks_paired else ["", ""]
+        values = [f"{row.tasks_paired}", *paired]
         values += [f"{p:.2g}" if pd.notna(p) else "" for p in (row.wilcoxon_p, row.adjusted_p)]
-        pair = {"model": f"{row.split} split", "features": f"{row.method} and {row.other_method}"}
+        pair = {"model": f"{row.split} split", "features": f"{row.method} less {row.other_method}"}
         rows.append(pair | {"cells": [{"value": value, "notes": []} for value in values]})
     return {"columns": columns, "rows": rows}
 

@@ -41,7 +41,7 @@ COLUMNS = [
     "remark",
 ]
 AGREES, DIFFERS, NOT_COMPARABLE = "agrees", "differs", "not comparable: "
-NOT_HERE = "not reproduced here"
+NOT_HERE, NO_RUN = "not reproduced here", "no run of this split"
 # Why a published value has no counterpart, by its features.
 WITHOUT_COUNTERPART = {
     "gapnet": "needs GapNet's weights, evaluate.gapnet",
@@ -89,9 +89,9 @@ def scorecard(tables: dict[int, pd.DataFrame], is_paper: bool) -> pd.DataFrame:
     names = {"measure": "metric", "paper_evidence": "evidence", "paper_source": "source"}
     rows = rows.rename(columns=names)
     rows["absent"] = [_absent(cell, splits) for cell in rows.itertuples()]
-    rows["remark"] = [_remark(cell) for cell in rows.itertuples()]
     rows["verdict"] = pd.Series([verdict(cell, is_paper) for cell in rows.itertuples()], dtype=object)
     comparable = rows["verdict"].isin([AGREES, DIFFERS])
+    rows["remark"] = pd.Series([_remark(cell) for cell in rows.itertuples()], dtype=object).where(comparable, "")
     rows["difference"] = (rows["reproduced"] - rows["paper"]).where(comparable)
     return rows[COLUMNS]
 
@@ -139,13 +139,11 @@ def _not_comparable(cell, is_paper: bool) -> str:
 
 def _absent(cell, splits: set[str]) -> str:
     """Why nothing stands beside a published value."""
-    return WITHOUT_COUNTERPART.get(cell.features, NOT_HERE if cell.split in splits else "no run of this split")
+    return WITHOUT_COUNTERPART.get(cell.features, NOT_HERE) if cell.split in splits else NO_RUN
 
 
 def _remark(cell) -> str:
-    """What was not published of a value that stands beside a reproduced one, and may account for a difference."""
-    if pd.isna(cell.paper) or pd.isna(cell.reproduced):
-        return ""
+    """What was not published of a value, and may account for a difference."""
     return "; ".join([SCAFFOLDS] * (cell.split == "scaffold") + [MECHANISMS] * (cell.table == 4))
 
 

@@ -177,7 +177,7 @@ def _interval_of_mean(rows: pd.DataFrame, confidence: float) -> tuple[pd.Series,
     It ends where the measure does: at 1, and at 0, or -1 for MCC.
     """
     half = scipy.stats.t.ppf((1 + confidence) / 2, rows["n"] - 1) * rows["std"] / np.sqrt(rows["n"])
-    least = rows["measure"].eq(TASK_MEANS["test_mcc"]) * -1.0
+    least = np.where(rows["measure"] == TASK_MEANS["test_mcc"], -1.0, 0.0)
     return (rows["value"] - half).clip(lower=least), (rows["value"] + half).clip(upper=1)
 
 

@@ -44,8 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--control",
         choices=CONTROLS,
-        help="shuffled: train on pairs shuffled among the training molecules; untrained: write the network as it is "
-        "before training",
+        help="shuffled: train on shuffled pairs; untrained: write the network as it is before training",
     )
     parser.add_argument("--state", required=True, type=Path, metavar="DIR", help="folder for resuming a killed run")
     parser.add_argument(

@@ -168,6 +168,7 @@ def test_a_wrong_setting_is_named_with_what_was_found_and_what_to_write(changes,
             {"images": {"intensity": "package"}, "evaluate": {"gapnet": "gapnet.pth.tar"}},
             "evaluate.gapnet needs images as GapNet was trained on",
         ),
+        ({"images": {"resize": [64, 64]}, "evaluate": {"gapnet": "gapnet.pth.tar"}}, "whole fields in their own size"),
     ],
 )
 def test_settings_that_cannot_work_together_are_refused(changes, message):

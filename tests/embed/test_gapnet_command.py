@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from cloome.config import PAPER_CHANNELS
+from cloome.config import PAPER_CHANNELS, Running
 from cloome.data.image_features import read_image_features
 from cloome.data.index import write_index
 from cloome.data.plates import Field, write_plate
@@ -39,7 +39,7 @@ def test_features_are_those_of_each_whole_field_alone(tmp_path, network):
     keys = ["P2-A01-1", "P1-A01-2", "P2-A01-2", "P1-A01-1"]
     write_index(pd.DataFrame({"sample_key": keys}), tmp_path / "index.parquet")
     plates = [str(tmp_path / f"{plate}.h5") for plate in ("P1", "P2")]
-    gapnet(plates, tmp_path / "index.parquet", tmp_path / "gapnet.pth.tar", tmp_path / "gapnet.h5")
+    gapnet(Running(), plates, tmp_path / "index.parquet", tmp_path / "gapnet.pth.tar", tmp_path / "gapnet.h5")
     found = read_image_features(tmp_path / "gapnet.h5")
     assert found.sample_key.tolist() == keys
     with torch.inference_mode():
@@ -53,6 +53,10 @@ def test_plates_with_other_channels_are_refused(tmp_path, network):
     write_index(pd.DataFrame({"sample_key": ["P1-A01-1"]}), tmp_path / "index.parquet")
     with pytest.raises(FormatError, match="GapNet was trained on Mito, ERSyto"):
         gapnet(
-            [str(tmp_path / "P1.h5")], tmp_path / "index.parquet", tmp_path / "gapnet.pth.tar", tmp_path / "gapnet.h5"
+            Running(),
+            [str(tmp_path / "P1.h5")],
+            tmp_path / "index.parquet",
+            tmp_path / "gapnet.pth.tar",
+            tmp_path / "gapnet.h5",
         )
     assert not (tmp_path / "gapnet.h5").exists()

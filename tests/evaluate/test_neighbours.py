@@ -53,7 +53,7 @@ KNOWN = ("train", "validation")
 @pytest.mark.parametrize("seed", range(3))
 def test_scores_are_those_of_a_loop_over_molecules(seed):
     fingerprint, molecule, labels, part = planted(seed)
-    found = nearest_structures(fingerprint, molecule, scipy.sparse.csr_matrix(labels), part)
+    found = nearest_structures(fingerprint, molecule, scipy.sparse.csr_matrix(labels), part, minimum_labels=1)
     for task, row in found.iterrows():
         scores, active = naive_scores(fingerprint, molecule, labels[:, task], part)
         assert row["test_auc"] == pytest.approx(roc_auc_score(active, scores))
@@ -62,7 +62,9 @@ def test_scores_are_those_of_a_loop_over_molecules(seed):
         assert row["n_test"] == len(active)
 
 
-@pytest.mark.parametrize(("lacking", "note"), [("test", "test lacks a class"), ("known", "known molecules lack")])
+@pytest.mark.parametrize(
+    ("lacking", "note"), [("test", "test lacks a class"), ("known", "not fitted: fewer than 5 actives or inactives")]
+)
 def test_a_task_that_lacks_a_class_is_missing_and_not_one_half(lacking, note):
     fingerprint, molecule, labels, part = planted(0)
     rows = part == "test" if lacking == "test" else np.isin(part, KNOWN)
@@ -89,3 +91,16 @@ def test_the_nearest_structure_stands_among_the_probed_features(screen, level):
         model[["n_train", "n_validation", "n_test"]].set_axis(nearest.index)
     )
     assert nearest["C"].isna().all()
+
+
+def test_known_test_molecules_have_no_nearest_structure_but_themselves(screen, caplog):
+    caplog.set_level("INFO")
+    made = screen()
+    made.split = made.index[["plate", "well"]].drop_duplicates().assign(
+        part=lambda wells: np.where(wells["plate"] == "P0", "train", "test")
+    )  # fmt: skip
+    samples = made.samples()
+    matrix = scipy.sparse.csr_matrix(np.random.default_rng(0).choice([-1, 1], (len(samples.inchikey), 1)))
+    table = activity_table(samples, Labels(matrix, samples.inchikey, np.array(["1"])), Evaluate())
+    assert "nearest_structure" not in set(table["features"])
+    assert "no nearest structures: test molecules are known" in caplog.text

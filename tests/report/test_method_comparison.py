@@ -76,7 +76,7 @@ def test_the_command_writes_what_the_page_shows(probed, tmp_path):
     written = pd.read_csv(tmp_path / "methods.csv")
     assert list(written.columns) == COLUMNS
     (shown,) = next(table for table in other_tables(find_runs(screen.runs)) if table["name"] == "methods")["rows"]
-    assert shown["features"] == "cloob and cloob-shuffled"
+    assert shown["features"] == "cloob less cloob-shuffled"
     assert shown["cells"][1]["value"] == f"{written['auc_difference'][0]:+.3f}"
 
 

@@ -59,11 +59,7 @@ def test_scorecard_holds_every_published_value_and_the_headline_numbers(screen, 
     card = scorecard(screen.tables(), is_paper=True)
     assert list(card.columns) == COLUMNS
     assert len(card) == 16 + (18 + 9) + (9 + 9) + 1  # tables 1, 3 and 4, of which 18 are of the scaffold split; table 2
-    assert set(card.loc[card["split"] == "scaffold", "verdict"]) == {
-        "not comparable: no run of this split",
-        "not comparable: needs GapNet's weights, evaluate.gapnet",
-        "not comparable: image features that were not published; other features of CellProfiler stand in the tables",
-    }
+    assert set(card.loc[card["split"] == "scaffold", "verdict"]) == {"not comparable: no run of this split"}
     auc = of(card, table=2)
     assert (auc.metric, auc.reproduced, auc.verdict) == ("mean test AUC", 0.75, "not comparable: no published value")
     gapnet = of(card, table=3, features="gapnet", split="random", k=1)
@@ -185,3 +181,18 @@ def test_probing_of_shuffled_labels_is_a_control(screen, shift, place):
 def test_shuffled_labels_of_a_single_task_are_no_control(screen):
     screen.write(0, "probing", [{"features": "cloome", "labels": "shuffled", "test_auc": 0.9}])
     assert not [row for row in controls(screen.tables()) if "labels" in row["control"]]
+
+
+def test_a_comparison_says_what_of_it_was_not_published(screen, accuracy):
+    screen.runs[:] = [screen.runs[0].rename(screen.runs[0].with_name("scaffold-cloob-seed0"))]
+    for benchmark in ("zero_shot_molecule", "zero_shot_mechanism"):
+        near = accuracy(0.2, direction="image_to_image", queries="all_images", n=28248, pool=1400)
+        screen.write(0, benchmark, [near | {"n": 28248 if benchmark == "zero_shot_molecule" else 4056}])
+    card = scorecard(screen.tables(), is_paper=True)
+    molecule, mechanism = (of(card, table=number, split="scaffold", features="cloome", k=1) for number in (3, 4))
+    assert {molecule.verdict, mechanism.verdict} <= {"agrees", "differs"}
+    assert "scaffold split was not published" in molecule.remark
+    assert "mechanisms" not in molecule.remark
+    assert "scaffold split was not published" in mechanism.remark
+    assert "mechanisms" in mechanism.remark
+    assert set(scorecard(screen.tables(), is_paper=False)["remark"]) == {""}

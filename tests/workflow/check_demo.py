@@ -2,7 +2,7 @@
 
 Every seed: top-1, image to molecule, at least 5 times chance, and the interval clustered by molecule above chance.
 The controls, trained on shuffled pairs or not at all: their intervals include chance. No table is empty, and re-paired
-answers sit at chance in all of them.
+answers sit at chance.
 """
 
 import sys

@@ -65,6 +65,13 @@ def test_every_rule_that_a_profile_names_is_a_rule(root):
         assert named <= rules, name
 
 
+def test_every_rule_that_takes_a_gpu_has_a_partition_with_gpus(root):
+    rules = "".join(path.read_text() for path in (root / "workflow/rules").glob("*.smk"))
+    with_gpu = {text.split(":")[0] for text in rules.split("\nrule ")[1:] if "gpu=1" in text}
+    asked = yaml.safe_load((root / "profiles/slurm/profile.yaml").read_text())["set-resources"]
+    assert with_gpu == {rule for rule, resources in asked.items() if resources.get("slurm_partition") == "gpu"}
+
+
 @needs_kubernetes
 def test_the_demo_is_planned_for_kubernetes(clone):
     output = plan(clone, "kubernetes", "config/config.yaml")

@@ -46,8 +46,11 @@ rule gapnet:
     threads: 8
     resources:
         gpu=1,
+        running=RUNNING,
+    params:
+        settings=settings("embed"),
     message:
         "Computing GapNet's features of all images"
     shell:
-        "python -m cloome gapnet --plates {input.plates:q} --index {input.index:q} --weights {input.weights:q}"
+        "python -m cloome gapnet --config <(echo {params.settings:q}) <(echo {resources.running:q}) --plates {input.plates:q} --index {input.index:q} --weights {input.weights:q}"
         " --out {output:q} 2> {log:q}"

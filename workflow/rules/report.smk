@@ -81,6 +81,7 @@ rule page:
         embeddings=expand(f"{RESULTS}/runs/{{run}}/embeddings.h5", run=RUNS),
         training=[] if PUBLISHED else expand(f"{RESULTS}/runs/{{run}}/train_log.csv", run=RUNS),
         tables=expand(f"{RESULTS}/report/table_{{number}}.csv", number=[1, 2, 3, 4]),
+        methods=rules.methods.output,
         splits=expand(f"{RESULTS}/splits/{{split}}.csv", split=EXPERIMENT.runs.splits),
         index=INDEX,
         molecules=MOLECULES,
