@@ -4,6 +4,7 @@ An own file holds one dictionary of tensors, numbers and texts; nothing in it ca
 """
 
 import hashlib
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,9 +89,19 @@ def save_checkpoint(
         "run": run,
         "versions": {"cloome": __version__, "torch": str(torch.__version__)},
     }
-    # Given a name, PyTorch would write it into the file, and equal models would differ in it.
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        torch.save(content, file)
+    with replacing(path) as temporary:
+        write_torch(content, temporary)
+
+
+def write_torch(content: dict[str, Any], path: str | Path) -> None:
+    """Write tensors, numbers and texts, by way of memory.
+
+    PyTorch's own writer reports a full disk as an error without a reason; and given a name, it would write it into the
+    file, so that equal contents would differ in it. Raises OSError if the file cannot be written.
+    """
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    Path(path).write_bytes(buffer.getbuffer())
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:

@@ -16,8 +16,8 @@ IMAGES, TRAIN, EMBED, EVALUATE, PROBE = "images", "train_run", "embed", "evaluat
 PAST = {
     "training": (TRAIN, "train/*.tsv", "-untrained"),
     "embedding": (EMBED, "embed/*.tsv", None),
-    "evaluation": (EVALUATE, "evaluate/*.tsv", ".probing"),
-    "probing": (PROBE, "evaluate/*.probing.tsv", None),
+    "evaluation": (EVALUATE, "evaluate/*.tsv", None),
+    "probing": (PROBE, "probe/*.tsv", None),
 }
 
 

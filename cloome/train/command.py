@@ -122,7 +122,11 @@ def _train(
     if control == "shuffled":
         pairs = shuffled_molecules(pairs, seed) if by_molecule(parts) else shuffled_wells(pairs, seed)
     log.info(
-        "%d training and %d validation images of %s", len(pairs), len(validation), ", ".join(pairs.fields.channels)
+        "%d training and %d validation images of %s; processes: %d",
+        len(pairs),
+        len(validation),
+        ", ".join(pairs.fields.channels),
+        group.world,
     )
     settings = {name: getattr(config, name).model_dump() for name in SECTIONS}
     run = {"split": inputs.split.stem, "method": method, "seed": seed, "control": control}

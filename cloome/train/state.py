@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from cloome.model.checkpoint import write_torch
+
 log = logging.getLogger(__name__)
 
 NAMED = 3  # at most so many changes stand in the log
@@ -60,7 +62,7 @@ class State:
     def save(self, values: dict[str, Any]) -> None:
         """Replace the state; a kill at any moment leaves the old one or the new one."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save({**values, "matters": self._text()}, self._temporary)
+        write_torch({**values, "matters": self._text()}, self._temporary)
         os.replace(self._temporary, self.path)
 
     def remove(self) -> None:

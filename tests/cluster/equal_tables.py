@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def tables(folder: Path) -> dict[str, bytes]:
-    """Evaluations, tables of the report and training logs, by their names below the folder."""
+    """Evaluations, tables of the report and splits, by their names below the folder."""
     patterns = ("runs/*/evaluation/*.csv", "report/*.csv", "splits/*.csv")
     return {str(file.relative_to(folder)): file.read_bytes() for pattern in patterns for file in folder.glob(pattern)}
 

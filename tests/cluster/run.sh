@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The demo in a real Slurm of two nodes, through profiles/slurm: one job exceeds its memory at first, and one node is
-# lost in the middle of a training. The tables must equal those of a local run with the same number of cores.
+# lost in the middle of a training. The tables must equal those of a local run with the same number of cores. Then one
+# small model is trained by both nodes together.
 # usage: run.sh FOLDER_OF_LOCAL_RESULTS [FURTHER_CONFIGURATION ...]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -21,14 +22,12 @@ mkdir "$work/clone"
 cp -r "$root"/{Snakefile,README.md,cloome,config,envs,profiles,tests,workflow} "$work/clone"
 cd "$work/clone"
 # The profile as shipped but for the lines of the site, and for one rule that gets too little memory at first.
-sed -i -e 's/slurm_partition: cpu/slurm_partition: normal/' -e 's/slurm_partition: gpu/slurm_partition: accelerated/' \
-  -e "s/max-threads: 8/max-threads: ${CORES:-2}/" -e 's/16000 \* attempt  # of all plates.*/60 * 30 ** (attempt - 1)/' \
-  profiles/slurm/profile.yaml
-grep -q '60 \* 30' profiles/slurm/profile.yaml
+python "$here/site_profile.py" profiles/slurm/profile.yaml "${CORES:-2}" > site.yaml
+mv site.yaml profiles/slurm/profile.yaml
 
 # The plugin looks at its jobs after so many seconds, then ten later each time: most jobs here end within the first.
-snakemake --profile profiles/slurm --slurm-init-seconds-before-status-checks 10 --seconds-between-status-checks 1 \
-  --configfile config/config.yaml "$@" > run.log 2>&1 &
+slurm=(snakemake --profile profiles/slurm --slurm-init-seconds-before-status-checks 10 --seconds-between-status-checks 1)
+"${slurm[@]}" --configfile config/config.yaml "$@" > run.log 2>&1 &
 snakemake=$!
 
 fail() {
@@ -46,6 +45,7 @@ until [ -n "$(find results/demo/runs/$run/state -type f 2> /dev/null)" ] && grep
 done
 job=$(squeue -h -t running -o '%i %k' | awk -v run="$run" '/train_run/ && $2 ~ run"$" {print $1}')
 node=$(squeue -h -j "$job" -o %N)
+squeue -h -j "$job" -O tres-per-job:40,tres-per-node:40 | grep -q 'gpu:1' || fail "job $job has not asked for a GPU"
 echo "losing $node, which runs job $job, after $SECONDS s"
 
 # The node is lost: its daemon, and all processes of the jobs that it runs.
@@ -63,11 +63,18 @@ done
 scontrol update nodename="$node" state=down reason=lost
 
 wait "$snakemake" || fail "the run failed"
-scontrol show job "$job" > job.txt
+snakemake=
 echo "the demo took $SECONDS s in Slurm"
-grep -q 'Restarts=1' job.txt || fail "job $job was not started again"
-grep -q "NodeList=$node\$" job.txt && fail "job $job ran on $node again"
-grep -E -o 'Restarts=[0-9]+|NodeList=node.' job.txt | tr '\n' ' '
+scontrol show job > jobs.txt
+python "$here/check_jobs.py" jobs.txt "$job" "$node" || fail "the jobs were not as they should be"
 grep 'going on after epoch' "$log" || fail "the training began again instead of going on: $log"
-sort "$work/slurm/log/jobs.txt" | grep -o 'JobState=[A-Z_]*' | sort | uniq -c
 python "$here/equal_tables.py" "$results" results/demo
+
+# The lost node is back, and both train one model.
+slurmd -N "$node"
+scontrol update nodename="$node" state=resume
+"${slurm[@]}" --set-resources train_run:nodes=2 train_run:tasks=2 train_run:tasks_per_gpu=0 train_run:gpu=2 train_run:mpi=srun \
+  'train_run:launcher=srun --nodes 2 --ntasks 2 torchrun --nnodes 2 --nproc-per-node 1 --rdzv-backend c10d --rdzv-endpoint localhost:29500' \
+  --configfile tests/workflow/tiny.yaml -- train > run.log 2>&1 || fail "the training on two nodes failed"
+grep 'processes: 2' logs/tiny/train/$run.log || fail "the training did not run on two nodes"
+echo "everything took $SECONDS s"

@@ -1,6 +1,7 @@
 """How much is left to compute, and how long that takes."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from cloome.plan.work import (
     EMBED,
     EVALUATE,
     IMAGES,
+    PAST,
     PROBE,
     PUBLISHED_PAIRS,
     TRAIN,
@@ -115,7 +117,7 @@ def test_what_is_left_of_later_stages_takes_as_long_as_the_longest_past_job(conf
         "train/random-cloob-seed0-untrained": 9000.0,  # no training
         "embed/random-cloob-seed0": 30.0,
         "evaluate/random-cloob-seed0": 10.0,
-        "evaluate/random-cloob-seed0.probing": 20.0,
+        "probe/random-cloob-seed0": 20.0,
     }
     for job, seconds in taken.items():
         file = places.times / f"{job}.tsv"
@@ -128,6 +130,10 @@ def test_what_is_left_of_later_stages_takes_as_long_as_the_longest_past_job(conf
     ]
 
 
-def test_the_rules_that_are_counted_exist(root):
-    rules = "".join(path.read_text() for path in (root / "workflow/rules").glob("*.smk"))
-    assert {IMAGES, TRAIN, EMBED, EVALUATE, PROBE} <= set(re.findall(r"^rule (\w+):", rules, re.MULTILINE))
+def test_the_rules_that_are_counted_exist_and_write_their_times_where_they_are_read(root):
+    text = "".join(path.read_text() for path in (root / "workflow/rules").glob("*.smk"))
+    rules = dict(re.findall(r"^rule (\w+):(.*?)(?=^rule |\Z)", text, re.MULTILINE | re.DOTALL))
+    assert IMAGES in rules
+    for rule, pattern, _ in PAST.values():
+        (times,) = re.findall(r'benchmark:\s+f"\{TIMES\}/(.*)"', rules[rule])
+        assert Path(times.replace("{{run}}", "random-cloob-seed0")).match(pattern), rule

@@ -217,3 +217,22 @@ def test_settings_have_dotted_names():
     nested = {"train": {"batch": 4}, "images": {"tiles": {"size": 9}, "resize": None}}
     assert flat(nested) == {"train.batch": 4, "images.tiles.size": 9, "images.resize": None}
     assert digest(b"a", b"b") != digest(b"ab") != digest(b"a")
+
+
+def test_a_full_disk_is_said_and_leaves_the_state_before(tmp_path):
+    # In a process of its own, whose files may not grow beyond a limit, as on a full disk.
+    code = """
+import resource, signal, sys, torch
+from cloome.train.state import State
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+state = State(sys.argv[1], {})
+state.save({"weights": torch.zeros(1000)})
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    state.save({"weights": torch.ones(100_000)})
+except OSError as error:
+    print("said", error)
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("said [Errno 27] File too large")
+    assert State(tmp_path, {}).load()["weights"].sum() == 0

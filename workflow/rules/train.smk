@@ -12,7 +12,9 @@ rule train_run:
         model=f"{RESULTS}/runs/{{run}}/model.pt",
         log=f"{RESULTS}/runs/{{run}}/train_log.csv",
     log:
-        f"{LOGS}/train/{{run}}.log",
+        messages=f"{LOGS}/train/{{run}}.log",
+        # A file, as the processes that a launcher starts on other nodes read no pipe of this one.
+        settings=f"{LOGS}/train/{{run}}.yaml",
     benchmark:
         f"{TIMES}/train/{{run}}.tsv"
     conda:
@@ -21,6 +23,8 @@ rule train_run:
     resources:
         gpu=1,
         running=RUNNING,
+        # What stands before `-m cloome train`: for several nodes, a profile writes srun and torchrun here.
+        launcher="python",
     params:
         settings=settings("train"),
         options=run_options,
@@ -28,9 +32,10 @@ rule train_run:
     message:
         "Training {wildcards.run}"
     shell:
-        "python -m cloome train --config <(echo {params.settings:q}) <(echo {resources.running:q}) --plates {input.plates:q} --index {input.index:q}"
+        "(echo {params.settings:q}; echo {resources.running:q}) > {log.settings:q};"
+        " {resources.launcher} -m cloome train --config {log.settings:q} --plates {input.plates:q} --index {input.index:q}"
         " --molecules {input.molecules:q} --split {input.split:q} {params.options:q} --state {params.state:q}"
-        " --out {output.model:q} 2> {log:q}"
+        " --out {output.model:q} 2> {log.messages:q}"
 
 
 rule gpu_check:
