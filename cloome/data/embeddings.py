@@ -9,8 +9,10 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 
 from cloome.data.files import create_h5, open_h5
+from cloome.data.molecules import Molecules
 
 KIND, VERSION = "embeddings", 2
 
@@ -26,6 +28,19 @@ class Embeddings:
     molecule: np.ndarray  # float32 (M, D), unit length
     crop: tuple[int, int] | None  # height and width of the centre crops embedded, in pixels; None: whole fields
     model: str  # digest of the model's weights
+
+
+def no_embeddings(index: pd.DataFrame, molecules: Molecules) -> Embeddings:
+    """Embeddings without dimensions, for what needs images and molecules but no model."""
+    return Embeddings(
+        sample_key=index["sample_key"].to_numpy(),
+        image=np.empty((len(index), 0), np.float32),
+        length=np.ones(len(index), np.float32),
+        inchikey=molecules.table["inchikey"].to_numpy(),
+        molecule=np.empty((len(molecules.table), 0), np.float32),
+        crop=None,
+        model="",
+    )
 
 
 def unit_and_length(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

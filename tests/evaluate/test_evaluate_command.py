@@ -12,7 +12,7 @@ from cloome.data.embeddings import write_embeddings
 from cloome.data.index import write_index
 from cloome.data.molecules import write_molecules
 from cloome.data.splits import write_split
-from cloome.errors import FormatError
+from cloome.errors import ConfigError, FormatError
 from cloome.evaluate import command
 
 TABLES = [
@@ -137,3 +137,18 @@ def test_a_split_of_another_screen_is_an_error(files):
     made.split["inchikey"] += "X"
     with pytest.raises(FormatError, match="no image of the index is in the part 'train'"):
         made.samples()
+
+
+def test_baselines_that_are_made_already_give_the_same_tables(files):
+    _, folder, words = files
+    labels = ["--labels", str(folder / "labels"), "--benchmarks"]
+    without = [word for word in words if word not in ("--embeddings", words[words.index("--embeddings") + 1])]
+    call([*without, *labels, "probing_baselines", "--out", str(folder / "split")])
+    call([*words, *labels, "probing", "--out", str(folder / "alone")])
+    made = ["--baselines", str(folder / "split/probing_baselines.csv")]
+    call([*words, *labels, "probing", *made, "--out", str(folder / "with")])
+    assert "cloome" not in set(pd.read_csv(folder / "split/probing_baselines.csv")["features"])
+    for name in ("probing.csv", "probing_comparison.csv"):
+        assert (folder / "alone" / name).read_bytes() == (folder / "with" / name).read_bytes()
+    with pytest.raises(ConfigError, match="--embeddings is missing"):
+        call([*without, *labels, "probing", "--out", str(folder / "out")])

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 # Each plate, the tables twenty at a time and the report are one job each; the rest are jobs of their own.
-SUBMISSIONS = 496
+SUBMISSIONS = 498
 needs_slurm = pytest.mark.skipif(
     importlib.util.find_spec("snakemake_executor_plugin_slurm") is None, reason="the extra slurm is not installed"
 )

@@ -387,9 +387,19 @@ def split_tables(wildcards):
     return [f"{RESOURCES}/split_train.csv", f"{RESOURCES}/split_test.csv"] if published else []
 
 
-def run_split(wildcards):
+def split_of(run):
     """The split of a run, the first part of its name."""
-    return f"{RESULTS}/splits/{wildcards.run.rsplit('-seed', 1)[0].rsplit('-', 1)[0]}.csv"
+    return run.rsplit("-seed", 1)[0].rsplit("-", 1)[0]
+
+
+def run_split(wildcards):
+    """The file of a run's split."""
+    return f"{RESULTS}/splits/{split_of(wildcards.run)}.csv"
+
+
+def run_baselines(wildcards):
+    """The probed baselines of a run's split."""
+    return f"{RESULTS}/baselines/{split_of(wildcards.run)}/probing_baselines.csv"
 
 
 def run_options(wildcards):

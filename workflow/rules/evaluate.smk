@@ -42,6 +42,38 @@ rule evaluate:
         " {params.gapnet:q} --benchmarks {params.benchmarks:q} --out {params.folder:q} 2> {log:q}"
 
 
+rule probe_baselines:
+    input:
+        index=INDEX,
+        molecules=MOLECULES,
+        split=f"{RESULTS}/splits/{{split}}.csv",
+        labels=label_files(),
+        profiles=profile_files(),
+        gapnet=gapnet_files(),
+        code=code("evaluate"),
+    output:
+        f"{RESULTS}/baselines/{{split}}/probing_baselines.csv",
+    log:
+        f"{LOGS}/probe/baselines-{{split}}.log",
+    benchmark:
+        f"{TIMES}/probe_baselines/{{split}}.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    threads: 8
+    params:
+        settings=settings("evaluate"),
+        labels=label_option,
+        profiles=profile_option,
+        gapnet=gapnet_option,
+        folder=lambda wildcards, output: Path(output[0]).parent,
+    message:
+        "Probing the baselines of the split {wildcards.split}"
+    shell:
+        "python -m cloome evaluate --config <(echo {params.settings:q}) --index {input.index:q}"
+        " --molecules {input.molecules:q} --split {input.split:q} {params.labels:q} {params.profiles:q}"
+        " {params.gapnet:q} --benchmarks probing_baselines --out {params.folder:q} 2> {log:q}"
+
+
 rule probe:
     input:
         embeddings=f"{RESULTS}/runs/{{run}}/embeddings.h5",
@@ -49,8 +81,7 @@ rule probe:
         molecules=MOLECULES,
         split=run_split,
         labels=label_files(),
-        profiles=profile_files(),
-        gapnet=gapnet_files(),
+        baselines=run_baselines,
         code=code("evaluate"),
     output:
         expand(f"{RESULTS}/runs/{{{{run}}}}/evaluation/{{benchmark}}.csv", benchmark=PROBING),
@@ -64,12 +95,10 @@ rule probe:
     params:
         settings=settings("evaluate"),
         labels=label_option,
-        profiles=profile_option,
-        gapnet=gapnet_option,
         folder=lambda wildcards, output: Path(output[0]).parent,
     message:
         "Probing {wildcards.run}"
     shell:
         "python -m cloome evaluate --config <(echo {params.settings:q}) --embeddings {input.embeddings:q}"
         " --index {input.index:q} --molecules {input.molecules:q} --split {input.split:q} {params.labels:q}"
-        " {params.profiles:q} {params.gapnet:q} --benchmarks probing --out {params.folder:q} 2> {log:q}"
+        " --baselines {input.baselines:q} --benchmarks probing --out {params.folder:q} 2> {log:q}"
