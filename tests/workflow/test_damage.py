@@ -46,3 +46,14 @@ def test_a_plate_from_the_future_makes_nothing_run(copied):
     for plate in copied.folder.glob("results/plates/*/*.h5"):
         os.utime(plate, (time.time() + 1e7,) * 2)
     assert "Nothing to be done" in copied.run()
+
+
+def test_a_plate_in_a_shared_folder_that_changed_is_named_and_stays(copied, tmp_path):
+    (copied.folder / "results/plates").rename(tmp_path / "plates")
+    (copied.folder / "results/plates").symlink_to(tmp_path / "plates")
+    plate = next((tmp_path / "plates").rglob("*.h5"))
+    flip_a_byte(plate)
+    content = plate.read_bytes()
+    output = copied.run("plates")
+    assert "it lies in a shared folder, so it stays" in output
+    assert plate.read_bytes() == content

@@ -22,6 +22,7 @@ def test_the_paper_is_planned_whole(root):
     jobs = counts(done.stdout + done.stderr)
     assert jobs["download_plate"] == jobs["download_metadata"] == 406
     assert jobs["images"] == 406
+    assert jobs["gpu_check"] == 1
     assert jobs["train_run"] == jobs["embed"] == jobs["evaluate"] == 16, "12 models and 4 untrained networks"
 
 
@@ -88,6 +89,7 @@ def test_the_demo_and_its_three_seeds_are_planned(root, tmp_path):
         str(root / "config/three_seeds.yaml"),
     )
     assert counts(one.stdout + one.stderr)["train_run"] == 3  # the model and its two controls
+    assert "gpu_check" not in one.stdout + one.stderr
     assert counts(three.stdout + three.stderr)["train_run"] == 5
 
 

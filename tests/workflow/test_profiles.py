@@ -72,6 +72,11 @@ def test_every_rule_that_takes_a_gpu_has_a_partition_with_gpus(root):
     assert with_gpu == {rule for rule, resources in asked.items() if resources.get("slurm_partition") == "gpu"}
 
 
+def test_the_demo_is_planned_for_one_machine_with_gpus(clone):
+    output = plan(clone, "local-gpu", "config/config.yaml")
+    assert re.search(r"^train_run +3$", output, re.MULTILINE)
+
+
 @needs_kubernetes
 def test_the_demo_is_planned_for_kubernetes(clone):
     output = plan(clone, "kubernetes", "config/config.yaml")

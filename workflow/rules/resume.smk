@@ -30,6 +30,14 @@ def remove_stale_lock():
 def remove_changed_files():
     """Remove finished files that are damaged: cut off, or with other contents than their job had written."""
     for file in changed_files(SEALS):
+        if not file.resolve().is_relative_to(Path.cwd().resolve()):
+            # Reached through a link: another run may have made it anew, and may be reading it.
+            print(
+                f"{file} has changed since it was finished here; it lies in a shared folder, so it stays: if it is "
+                "damaged, delete it",
+                file=sys.stderr,
+            )
+            continue
         print(f"{file} has changed since it was finished: it is removed, and made again", file=sys.stderr)
         file.unlink()
 
