@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from cloome.model.device import require_gpu
 from cloome.model.normalisation import Normalisation, measured, paper
 from cloome.train.loop import Trainer, set_up_torch
 from cloome.train.pairs import Pairs, load_pairs, shuffled_molecules, shuffled_wells
-from cloome.train.processes import Group, launch
+from cloome.train.processes import Group, is_first, launch
 from cloome.train.state import State, digest, flat
 from cloome.train.watch import Watch
 
@@ -94,8 +95,8 @@ def train(
     if config.running.gpu:
         require_gpu()
     inputs = Inputs([str(path) for path in plates], Path(index), Path(molecules), Path(split))
-    # A training that outlived its killed workflow has the same state.
-    with alone(f"{state}.lock"):
+    # A training that outlived its killed workflow has the same state. Of the processes of one training, one asks.
+    with alone(f"{state}.lock") if is_first() else nullcontext():
         launch(_train, config.running.processes, config, inputs, method, seed, control, Path(state), Path(out))
 
 

@@ -107,6 +107,12 @@ def launch(function: Callable[..., None], processes: int | None, *args: Any) -> 
         _start(function, processes, args)
 
 
+def is_first() -> bool:
+    """Whether this process speaks for a training: the first of those that a launcher started, or one without others."""
+    place = place_of(os.environ)
+    return place is None or place.rank == 0
+
+
 def place_of(environment: Mapping[str, str]) -> Place | None:
     """Read from environment variables where torchrun or srun put this process; None where neither started several."""
     if {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= environment.keys():

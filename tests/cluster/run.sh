@@ -13,6 +13,7 @@ snakemake=
 cleanup() {
   if [ -n "$snakemake" ]; then kill -9 "$snakemake" 2> /dev/null || true; fi
   bash "$here/stop.sh" "$work/slurm"
+  pkill -9 -f "$work/clone" || true
   rm -rf "$work"
 }
 trap cleanup EXIT
@@ -22,12 +23,14 @@ mkdir "$work/clone"
 cp -r "$root"/{Snakefile,README.md,cloome,config,envs,profiles,tests,workflow} "$work/clone"
 cd "$work/clone"
 # The profile as shipped but for the lines of the site, and for one rule that gets too little memory at first.
-python "$here/site_profile.py" profiles/slurm/profile.yaml "${CORES:-2}" > site.yaml
-mv site.yaml profiles/slurm/profile.yaml
+for change in too_little_memory two_nodes; do
+  mkdir "profiles/$change"
+  python "$here/site_profile.py" profiles/slurm/profile.yaml "${CORES:-2}" $change > "profiles/$change/profile.yaml"
+done
 
 # The plugin looks at its jobs after so many seconds, then ten later each time: most jobs here end within the first.
-slurm=(snakemake --profile profiles/slurm --slurm-init-seconds-before-status-checks 10 --seconds-between-status-checks 1)
-"${slurm[@]}" --configfile config/config.yaml "$@" > run.log 2>&1 &
+often=(--slurm-init-seconds-before-status-checks 10 --seconds-between-status-checks 1)
+snakemake --profile profiles/too_little_memory "${often[@]}" --configfile config/config.yaml "$@" > run.log 2>&1 &
 snakemake=$!
 
 fail() {
@@ -73,8 +76,7 @@ python "$here/equal_tables.py" "$results" results/demo
 # The lost node is back, and both train one model.
 slurmd -N "$node"
 scontrol update nodename="$node" state=resume
-"${slurm[@]}" --set-resources train_run:nodes=2 train_run:tasks=2 train_run:tasks_per_gpu=0 train_run:gpu=2 train_run:mpi=srun \
-  'train_run:launcher=srun --nodes 2 --ntasks 2 torchrun --nnodes 2 --nproc-per-node 1 --rdzv-backend c10d --rdzv-endpoint localhost:29500' \
-  --configfile tests/workflow/tiny.yaml -- train > run.log 2>&1 || fail "the training on two nodes failed"
+snakemake --profile profiles/two_nodes "${often[@]}" --configfile tests/workflow/tiny.yaml -- train > run.log 2>&1 ||
+  fail "the training on two nodes failed"
 grep 'processes: 2' logs/tiny/train/$run.log || fail "the training did not run on two nodes"
 echo "everything took $SECONDS s"

@@ -14,7 +14,7 @@ from torch import nn
 from cloome.errors import CloomeError, ConfigError
 from cloome.train.batch_norm import running_statistics_kept, synchronised
 from cloome.train.gather import gather
-from cloome.train.processes import Group, first_host, launch, place_of
+from cloome.train.processes import Group, first_host, is_first, launch, place_of
 
 CPU = torch.device("cpu")
 LAUNCHERS = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "SLURM_STEP_ID")
@@ -250,6 +250,15 @@ def test_processes_of_torchrun_find_each_other_and_end_well(tmp_path, root):
         assert process.communicate(timeout=60)[0] == "after\n"
         assert process.returncode == 0
         assert (tmp_path / f"{rank}").read_text() == "2 3.0"
+
+
+def test_of_the_processes_of_a_training_the_first_speaks(monkeypatch):
+    assert is_first()
+    meeting = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+    for rank, first in (("0", True), ("1", False)):
+        for name, value in (meeting | {"RANK": rank}).items():
+            monkeypatch.setenv(name, value)
+        assert is_first() is first
 
 
 def test_torchrun_says_where_a_process_is():

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 pytestmark = pytest.mark.slow
+AGAIN = 3  # times that the same command is given
 
 
 class User:
@@ -75,9 +76,12 @@ def test_two_workflows_at_the_same_time_on_one_data_folder_end_with_the_same_tab
             (user.folder / data).symlink_to(tmp_path / "data" / data)
     for user, process in [(user, user.start()) for user in users]:
         status, output = user.finish(process)
-        assert "Traceback" not in output, output[-8000:]
-        if status:  # it met a file that the other was about to write or to delete
-            assert "cloome " in output, output[-8000:]
+        for _ in range(AGAIN):
+            assert "Traceback" not in output, output[-8000:]
+            if status == 0:
+                break
+            # It met a file that the other was about to write or to delete: a stage says so, or Snakemake does.
+            assert "cloome " in output or "Missing files after" in output, output[-8000:]
             status, output = user.finish(user.start())
         assert status == 0, output[-8000:]
         assert tables(user) == tables(finished)
