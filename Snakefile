@@ -57,6 +57,7 @@ rule all:
         [] if PUBLISHED else expand(f"{RESULTS}/runs/{{run}}/model.pt", run=RUNS),
         expand(f"{RESULTS}/runs/{{run}}/embeddings.h5", run=RUNS),
         EVALUATIONS,
+        expand(f"{RESULTS}/report/table_{{number}}.csv", number=[1, 2, 3, 4]),
 
 
 rule demo_data:

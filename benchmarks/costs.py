@@ -20,7 +20,7 @@ STAGES = {
     "train": ("train/*.tsv", ["runs/*/model.pt", "runs/*/train_log.csv"]),
     "embed": ("embed/*.tsv", ["runs/*/embeddings.h5"]),
     "evaluate": ("evaluate/*.tsv", ["runs/*/evaluation/*.csv"]),
-    "evaluate: probing": ("probe/*.tsv", ["runs/*/evaluation/probing*.csv"]),
+    "evaluate: probing": ("probe*/*.tsv", ["baselines/*/*.csv", "runs/*/evaluation/probing*.csv"]),
     "report": ("report/*.tsv", ["report/*"]),
 }
 

@@ -47,7 +47,9 @@ def main() -> None:
                 path.touch()
         snakemake(folder, "--touch")
         seconds, output = snakemake(folder)
-        print(f"nothing to do: {seconds:.1f} s; {'Nothing to be done' in output}")
+        if "Nothing to be done" not in output:
+            sys.exit("there was something left to do")
+        print(f"nothing to do: {seconds:.1f} s")
 
 
 if __name__ == "__main__":

@@ -22,9 +22,9 @@ def seal(path: str | Path) -> None:
 
 
 def changed_files(folder: str | Path) -> list[Path]:
-    """Sealed files whose contents have changed; they lose their seals, and are for the caller to remove.
+    """Sealed files whose contents have changed, for the caller to remove; a file that is gone loses its seal.
 
-    A file that has only another time keeps its seal. A time in the future is set back: whatever is made from such a
+    A file that has only another time is none of them. A time in the future is set back: whatever is made from such a
     file would look older than it, and be made again by every run.
     """
     changed = []
@@ -38,7 +38,6 @@ def changed_files(folder: str | Path) -> list[Path]:
         if (now.st_size, now.st_mtime_ns) == (known["size"], known["mtime_ns"]):
             continue
         if now.st_size != known["size"] or _digest(path) != known["sha256"]:
-            place.unlink()
             changed.append(path)
         elif now.st_mtime > time.time():
             os.utime(path, ns=(now.st_atime_ns, known["mtime_ns"]))

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 FEW = 64
 # Random orders come in single precision.
 ROUNDING = 1e-6
+STEP = 2.0**-30  # of the largest score: far below what two whole numbers differ by, and far above float64's rounding
 REPLICATES, MECHANISMS = "replicates", "mechanisms"
 
 
@@ -187,8 +188,8 @@ def _one(scores: np.ndarray, right: np.ndarray, ranked: np.ndarray) -> tuple[flo
 
 
 def _without_ties(scores: np.ndarray, ties: np.random.Generator) -> np.ndarray:
-    """Other scores in the same order, float64 (M,), that are all different."""
-    return np.unique(scores, return_inverse=True)[1] + ties.random(len(scores))
+    """Other scores in the same order, float64 (M,), that are all different; of whole numbers or their differences."""
+    return scores + ties.random(len(scores)) * STEP * np.abs(scores).max(initial=1)
 
 
 def _reaching(scores: np.ndarray, wanted: np.ndarray) -> np.ndarray:

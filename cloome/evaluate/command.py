@@ -88,10 +88,16 @@ def run(arguments: argparse.Namespace) -> None:
         read_image_features(arguments.gapnet) if arguments.gapnet else None,
     )
     labels = read_labels(arguments.labels) if arguments.labels else None
-    made = read_csv(arguments.baselines, TABLE_COLUMNS, dtype={"labels": str}) if arguments.baselines else None
+    made = _read_baselines(arguments.baselines) if arguments.baselines else None
     for name, table in evaluate(samples, labels, settings, arguments.benchmarks, made):
         write_csv(table, arguments.out / f"{name}.csv")
         log.info("%s: %d rows", name, len(table))
+
+
+def _read_baselines(path: str) -> pd.DataFrame:
+    """The rows as they were written: names of assays stay text, whatever they look like."""
+    text = dict.fromkeys(["labels", "assay", "note"], str)
+    return read_csv(path, TABLE_COLUMNS, dtype=text, keep_default_na=False, na_values=[""])
 
 
 def evaluate(

@@ -10,7 +10,8 @@ from cloome.plan.text import counted, rounded
 
 PUBLISHED_PAIRS = 674_357  # training pairs of the published split (FACTS 1.8)
 # The rules whose jobs are counted; a test holds them against workflow/rules.
-IMAGES, TRAIN, EMBED, EVALUATE, PROBE = "images", "train_run", "embed", "evaluate", "probe"
+IMAGES, TRAIN, EMBED, EVALUATE = "images", "train_run", "embed", "evaluate"
+PROBE, PROBE_BASELINES = "probe", "probe_baselines"
 # Work -> its rule, its benchmark files, and the end of the names of other ones among these: a network that was written
 # as it is before training is no training.
 PAST = {
@@ -18,6 +19,7 @@ PAST = {
     "embedding": (EMBED, "embed/*.tsv", None),
     "evaluation": (EVALUATE, "evaluate/*.tsv", None),
     "probing": (PROBE, "probe/*.tsv", None),
+    "probing of baselines": (PROBE_BASELINES, "probe_baselines/*.tsv", None),
 }
 
 

@@ -22,7 +22,7 @@ bash "$here/start.sh" "$work/slurm"
 mkdir "$work/clone"
 cp -r "$root"/{Snakefile,README.md,cloome,config,envs,profiles,tests,workflow} "$work/clone"
 cd "$work/clone"
-# The profile as shipped but for the lines of the site, and for one rule that gets too little memory at first.
+# The profile as shipped but for the lines of the site; in one, a rule gets too little memory at first.
 for change in too_little_memory two_nodes; do
   mkdir "profiles/$change"
   python "$here/site_profile.py" profiles/slurm/profile.yaml "${CORES:-2}" $change > "profiles/$change/profile.yaml"

@@ -11,10 +11,11 @@ from pathlib import Path
 import yaml
 
 TOO_LITTLE = "molecules"  # rule
-TORCHRUN = "torchrun --nnodes 2 --nproc-per-node 1 --rdzv-backend c10d --rdzv-endpoint $(hostname):29500"
+TORCHRUN = "torchrun --nnodes 2 --nproc-per-node 1 --rdzv-backend c10d --rdzv-id $SLURM_JOB_ID"
+ENDPOINT = "--rdzv-endpoint $(hostname):$((20000 + SLURM_JOB_ID % 10000))"
 # A node of start.sh has one GPU, so its tasks are counted as a whole: `tasks`, without as many for each GPU.
 TWO_NODES = {"nodes": 2, "gpu": 2, "tasks": 2, "tasks_per_gpu": 0, "mpi": "srun", "mem_mb": 4000}
-TWO_NODES["launcher"] = f"srun --nodes 2 --ntasks 2 {TORCHRUN}"
+TWO_NODES["launcher"] = f"srun --nodes 2 --ntasks 2 {TORCHRUN} {ENDPOINT}"
 
 
 def main(profile: str, cores: str, change: str) -> None:

@@ -47,7 +47,7 @@ def files(screen, tmp_path):
     matrix = np.random.default_rng(0).choice([-1, 1], (60, 3))
     scipy.io.mmwrite(labels / "label-matrix.mtx", scipy.sparse.coo_matrix(matrix))
     pd.DataFrame({"INDEX": range(60), "INCHIKEY": made.embeddings.inchikey}).to_csv(labels / "row-compound-index.csv")
-    pd.DataFrame({"ASSAY_ID": [7, 8, 8]}).to_csv(labels / "column-assay-index.csv", index=False)
+    pd.DataFrame({"ASSAY_ID": ["007", "8", "8"]}).to_csv(labels / "column-assay-index.csv", index=False)
     names = {"embeddings": "embeddings.h5", "index": "index.parquet", "molecules": "molecules.h5", "split": "split.csv"}
     words = ["--config", str(tmp_path / "config.yaml")]
     for option, name in names.items():

@@ -25,7 +25,7 @@ def flip_a_byte(path):
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("file", ["evaluation/retrieval.csv", "model.pt"])
+@pytest.mark.parametrize("file", ["evaluation/retrieval.csv", "model.pt", "../../report/table_2.csv"])
 def test_a_result_that_is_gone_is_made_again_though_the_report_is_there(copied, finished, tables, file):
     (copied.folder / RUN / file).unlink()
     copied.run()
@@ -54,9 +54,9 @@ def test_a_plate_in_a_shared_folder_that_changed_is_named_and_stays(copied, tmp_
     plate = next((tmp_path / "plates").rglob("*.h5"))
     flip_a_byte(plate)
     content = plate.read_bytes()
-    output = copied.run("plates")
-    assert "it lies in a shared folder, so it stays" in output
-    assert plate.read_bytes() == content
+    for _ in range(2):
+        assert "it lies in a shared folder, so it stays" in copied.run("plates")
+        assert plate.read_bytes() == content
 
 
 def test_code_from_the_future_is_no_error(copied, finished, tables):

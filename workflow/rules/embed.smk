@@ -48,7 +48,8 @@ rule gapnet:
         gpu=1,
         running=RUNNING,
     params:
-        settings=settings("embed"),
+        # Of which the command reads none: its images are those of the plates.
+        settings=settings("images"),
     message:
         "Computing GapNet's features of all images"
     shell:

@@ -47,9 +47,9 @@ def remove_changed_files():
 
 def set_back_code():
     """A clock that ran ahead has left code from the future, which all that is made with it would be older than."""
-    for file in (ROOT / "cloome").rglob("*.*"):
-        if file.stat().st_mtime > time.time():
-            with suppress(OSError):  # a clone of somebody else
+    for file in (ROOT / "cloome").rglob("*.[pch][yst]*"):
+        with suppress(OSError):  # a clone of somebody else
+            if file.stat().st_mtime > time.time():
                 os.utime(file)
 
 

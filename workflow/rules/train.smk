@@ -12,9 +12,10 @@ rule train_run:
         model=f"{RESULTS}/runs/{{run}}/model.pt",
         log=f"{RESULTS}/runs/{{run}}/train_log.csv",
     log:
-        messages=f"{LOGS}/train/{{run}}.log",
         # A file, as the processes that a launcher starts on other nodes read no pipe of this one.
         settings=f"{LOGS}/train/{{run}}.yaml",
+        # Shown last where a training fails.
+        messages=f"{LOGS}/train/{{run}}.log",
     benchmark:
         f"{TIMES}/train/{{run}}.tsv"
     conda:
