@@ -6,7 +6,9 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-FROM_EVALUATE = {"evaluate", "probe", "table", "compare", "page", "provenance"}
+REPORT = {"table", "compare", "methods", "page", "provenance"}
+FROM_RUNS = {"evaluate", "probe", *REPORT}
+FROM_EVALUATE = {"probe_baselines", *FROM_RUNS}
 
 
 def planned(clone) -> set[str]:
@@ -34,8 +36,8 @@ def test_nothing_to_do_after_a_run(finished):
     ("edited", "redone"),
     [
         ("cloome/evaluate/retrieval.py", FROM_EVALUATE),
-        ("cloome/model/losses.py", {"train_run", "embed", *FROM_EVALUATE}),
-        ("cloome/report/page.html", {"table", "compare", "page", "provenance"}),
+        ("cloome/model/losses.py", {"train_run", "embed", *FROM_RUNS}),
+        ("cloome/report/page.html", REPORT),
         ("cloome/config.py", set()),
         ("README.md", set()),
     ],
@@ -48,7 +50,7 @@ def test_an_edit_redoes_what_depends_on_it(finished, edited, redone):
     ("before", "after", "redone"),
     [
         ("resamples: 20", "resamples: 21", FROM_EVALUATE),
-        ("crop: 32,", "crop: 32, gradient_clip: 1.0,", {"train_run", "embed", *FROM_EVALUATE}),
+        ("crop: 32,", "crop: 32, gradient_clip: 1.0,", {"train_run", "embed", *FROM_RUNS}),
         ("name: tiny", "name: tiny\nrunning: {processes: 1, readers: 2}", set()),
     ],
 )
