@@ -65,19 +65,6 @@ def test_an_environment_cannot_import_what_only_others_hold(isolated, tmp_path, 
     assert f"No module named '{module}'" in done.stderr
 
 
-def test_a_run_stops_with_the_name_of_the_package_that_its_file_lacks(isolated, tmp_path):
-    file = isolated.folder / "envs/simulate.yaml"
-    complete = file.read_text()
-    file.write_text(without("tifffile", complete))
-    try:
-        process = isolated.start("--sdm", "conda", "--forcerun", "simulate", "--until", "simulate")
-        output, _ = process.communicate(timeout=300)
-    finally:
-        file.write_text(complete)
-    assert process.returncode == 1
-    assert "No module named 'tifffile'" in output
-
-
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_fails_without_any_one_of_the_packages_that_its_file_names(isolated, tmp_path, stage):
     text = (isolated.folder / f"envs/{stage}.yaml").read_text()
@@ -86,6 +73,7 @@ def test_a_stage_fails_without_any_one_of_the_packages_that_its_file_names(isola
     needed = [package for package in own if not comes_with_others(package, text)]
     assert needed
     records = jobs(isolated, stage)
+    assert records
     idle = set()
     for package in needed:
         prefix = tmp_path / package
@@ -100,3 +88,17 @@ def misses_a_module(prefix: Path, record: dict, clone) -> bool:
     done = run_in(prefix, record["shellcmd"], clone)
     log = (clone.folder / record["log"][0]).read_text()
     return done.returncode != 0 and any(word in log for word in ("No module named", "ImportError"))
+
+
+# The last one: it leaves the clone without the simulated site, and without the record of the job that wrote it.
+def test_a_run_stops_with_the_name_of_the_package_that_its_file_lacks(isolated, tmp_path):
+    file = isolated.folder / "envs/simulate.yaml"
+    complete = file.read_text()
+    file.write_text(without("tifffile", complete))
+    try:
+        process = isolated.start("--sdm", "conda", "--forcerun", "simulate", "--until", "simulate")
+        output, _ = process.communicate(timeout=300)
+    finally:
+        file.write_text(complete)
+    assert process.returncode == 1
+    assert "No module named 'tifffile'" in output
