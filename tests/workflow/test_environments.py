@@ -86,8 +86,8 @@ def test_a_stage_fails_without_any_one_of_the_packages_that_its_file_names(isola
 def misses_a_module(prefix: Path, record: dict, clone) -> bool:
     """Whether a recorded job fails in an environment, for the lack of a package."""
     done = run_in(prefix, record["shellcmd"], clone)
-    log = (clone.folder / record["log"][0]).read_text()
-    return done.returncode != 0 and any(word in log for word in ("No module named", "ImportError"))
+    logs = "".join((clone.folder / name).read_text() for name in record["log"])
+    return done.returncode != 0 and any(word in logs for word in ("No module named", "ImportError"))
 
 
 # The last one: it leaves the clone without the simulated site, and without the record of the job that wrote it.
