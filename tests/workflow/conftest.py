@@ -12,6 +12,8 @@ import pytest
 
 CLONED = ("Snakefile", "README.md", "cloome", "config", "envs", "profiles", "tests", "workflow")
 TINY = ("tests/workflow/tiny.yaml",)
+BUCKET = "screens"
+KEYS = {"access_key": "testing", "secret_key": "testing"}
 
 
 class Clone:
@@ -89,3 +91,25 @@ def tables() -> Callable[[Clone], dict[str, bytes]]:
         return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("evaluation/*.csv"))}
 
     return read
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    """A bucket of a running server, whose address and keys Snakemake finds in the environment."""
+    boto3 = pytest.importorskip("boto3", reason="the extra `storage` is not installed")
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0)
+    server.start()
+    host, port = server.get_host_and_port()
+    settings = KEYS | {"endpoint_url": f"http://{host}:{port}"}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"SNAKEMAKE_STORAGE_S3_{name.upper()}", value)
+    yield boto3.resource(
+        "s3",
+        endpoint_url=settings["endpoint_url"],
+        aws_access_key_id=KEYS["access_key"],
+        aws_secret_access_key=KEYS["secret_key"],
+        region_name="us-east-1",
+    ).Bucket(BUCKET)
+    server.stop()

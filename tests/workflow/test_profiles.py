@@ -78,6 +78,6 @@ def test_the_demo_is_planned_for_one_machine_with_gpus(clone):
 
 
 @needs_kubernetes
-def test_the_demo_is_planned_for_kubernetes(clone):
+def test_the_demo_is_planned_for_kubernetes(clone, bucket):
     output = plan(clone, "kubernetes", "config/config.yaml")
     assert re.search(r"^train_run +3$", output, re.MULTILINE)

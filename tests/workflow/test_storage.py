@@ -11,34 +11,16 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-boto3 = pytest.importorskip("boto3", reason="the extra `storage` is not installed")
+pytest.importorskip("boto3", reason="the extra `storage` is not installed")
 pytest.importorskip("snakemake_storage_plugin_s3", reason="the extra `storage` is not installed")
 
-BUCKET, PREFIX = "screens", "demo"
-ON_S3 = ("--default-storage-provider", "s3", "--default-storage-prefix", f"s3://{BUCKET}/{PREFIX}")
+PREFIX = "demo"
 NEAR_THE_JOB = ("--profile", "profiles/local-disk")
-KEYS = {"access_key": "testing", "secret_key": "testing"}
 
 
-@pytest.fixture
-def bucket(monkeypatch):
-    """A bucket of a running server, whose address and keys Snakemake finds in the environment."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer("127.0.0.1", 0)
-    server.start()
-    host, port = server.get_host_and_port()
-    settings = KEYS | {"endpoint_url": f"http://{host}:{port}"}
-    for name, value in settings.items():
-        monkeypatch.setenv(f"SNAKEMAKE_STORAGE_S3_{name.upper()}", value)
-    yield boto3.resource(
-        "s3",
-        endpoint_url=settings["endpoint_url"],
-        aws_access_key_id=KEYS["access_key"],
-        aws_secret_access_key=KEYS["secret_key"],
-        region_name="us-east-1",
-    ).Bucket(BUCKET)
-    server.stop()
+def on_s3(bucket) -> tuple[str, ...]:
+    """The options that put all files into a bucket."""
+    return ("--default-storage-provider", "s3", "--default-storage-prefix", f"s3://{bucket.name}/{PREFIX}")
 
 
 def stored(bucket) -> dict[str, bytes]:
@@ -47,7 +29,7 @@ def stored(bucket) -> dict[str, bytes]:
 
 
 def test_results_on_s3_are_those_of_a_local_run(clone, finished, tables, bucket):
-    clone.run(*ON_S3)
+    clone.run(*on_s3(bucket))
     objects = stored(bucket)
     folder = "results/tiny/"
     found = {key.removeprefix(folder): content for key, content in objects.items() if "/evaluation/" in key}
@@ -58,7 +40,7 @@ def test_results_on_s3_are_those_of_a_local_run(clone, finished, tables, bucket)
     here = [path for path in (clone.folder / "results").rglob("*") if path.is_file()]
     assert not here, "nothing of the results stays here"
     assert not any(key.startswith(("cloome/", "config/")) or "/site/" in key for key in objects), "the code stays here"
-    assert "Nothing to be done" in clone.run(*ON_S3)
+    assert "Nothing to be done" in clone.run(*on_s3(bucket))
 
 
 @pytest.mark.skipif(shutil.which("rsync") is None, reason="the program rsync is not installed")
