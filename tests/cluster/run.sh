@@ -76,6 +76,8 @@ python "$here/equal_tables.py" "$results" results/demo
 # The lost node is back, and both train one model.
 slurmd -N "$node"
 scontrol update nodename="$node" state=resume
+snakemake --cores 2 --configfile tests/workflow/tiny.yaml -- results/tiny/splits/random.csv > run.log 2>&1 ||
+  fail "nothing to train on"
 snakemake --profile profiles/two_nodes "${often[@]}" --configfile tests/workflow/tiny.yaml -- train > run.log 2>&1 ||
   fail "the training on two nodes failed"
 grep 'processes: 2' logs/tiny/train/$run.log || fail "the training did not run on two nodes"
