@@ -1,4 +1,4 @@
-"""What a stage imports: its code stands in the table of workflow/rules/common.smk, its packages in its environment."""
+"""What a stage imports: its code stands in the table of workflow/rules/code.smk, its packages in its environment."""
 
 import ast
 import re
@@ -32,7 +32,7 @@ ENTRY_POINTS = {
 
 
 def code_table(root) -> dict[str, list[str]]:
-    text = (root / "workflow/rules/common.smk").read_text()
+    text = (root / "workflow/rules/code.smk").read_text()
     return ast.literal_eval(re.search(r"^CODE = (\{.*?^\})", text, re.MULTILINE | re.DOTALL)[1])
 
 
