@@ -1,4 +1,4 @@
-# Each target makes .venv from the lock when it is missing; nothing but Python 3.11 or newer and make is needed.
+# Each target makes .venv from the lock when it is missing; Python 3.11 or newer and make are needed.
 PYTHON ?= python3
 CORES ?= all
 BIN := .venv/bin
@@ -31,4 +31,6 @@ clean:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[workflow,dev]'
+	@# Fails where the system lacks a library, and says which.
+	$(BIN)/cloome report --help > /dev/null
 	touch $@

@@ -36,6 +36,9 @@ COMMANDS = {
     "config": ("cloome.config_command", "check a configuration, or write the schema and reference page"),
 }
 
+# What packages from PyPI take from the system, and a server without a screen may lack.
+SYSTEM_LIBRARIES = "RDKit draws with libXrender and libXext (Debian, Ubuntu: apt-get install libxrender1 libxext6)"
+
 
 def start() -> None:
     """Run as a process of its own, and end it."""
@@ -52,7 +55,13 @@ def main(words: list[str] | None = None) -> int:
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr, force=True
     )
     words = sys.argv[1:] if words is None else words
-    parser, chosen = _parser(words)
+    try:
+        parser, chosen = _parser(words)
+    except ImportError as error:
+        if "shared object" not in str(error):
+            raise
+        print(f"cloome {words[0]}: {error}; {SYSTEM_LIBRARIES}", file=sys.stderr)
+        return 1
     arguments = parser.parse_args(words)
     try:
         chosen.run(arguments)

@@ -52,6 +52,19 @@ def test_errors_of_the_surroundings_are_told_plainly(monkeypatch, capsys, error,
     assert capsys.readouterr().err.endswith(line)
 
 
+def test_a_library_that_the_system_lacks_is_named_with_its_package(monkeypatch, capsys):
+    missing = "libXrender.so.1: cannot open shared object file: No such file or directory"
+
+    def fail(module):
+        raise ImportError(missing)
+
+    monkeypatch.setattr("importlib.import_module", fail)
+    assert main(["report", "--help"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"cloome report: {missing}; ")
+    assert "apt-get install libxrender1 libxext6" in said
+
+
 FULL_DISK = """
 import resource, signal
 import numpy as np

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The demo in a real Slurm of two nodes, through profiles/slurm: one job exceeds its memory at first, and one node is
 # lost in the middle of a training. The tables must equal those of a local run with the same number of cores. Then one
-# small model is trained by both nodes together.
+# small model is trained by two processes on each of both nodes.
 # usage: run.sh FOLDER_OF_LOCAL_RESULTS [FURTHER_CONFIGURATION ...]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -80,5 +80,5 @@ snakemake --cores 2 --configfile tests/workflow/tiny.yaml -- results/tiny/splits
   fail "nothing to train on"
 snakemake --profile profiles/two_nodes "${often[@]}" --configfile tests/workflow/tiny.yaml -- train > run.log 2>&1 ||
   fail "the training on two nodes failed"
-grep 'processes: 2' logs/tiny/train/$run.log || fail "the training did not run on two nodes"
+grep 'processes: 4' logs/tiny/train/$run.log || fail "the training did not run as four processes"
 echo "everything took $SECONDS s"

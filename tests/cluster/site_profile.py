@@ -2,20 +2,25 @@
 
 usage: site_profile.py PROFILE CORES too_little_memory|two_nodes
 
-too_little_memory: for one rule, at the first attempt. two_nodes: each model is trained by both, through torchrun.
+too_little_memory: for one rule, at the first attempt. two_nodes: each model is trained by two processes on each of
+both, with the lines of docs/running.md in the numbers of these nodes.
 """
 
+import re
 import sys
 from pathlib import Path
 
 import yaml
 
 TOO_LITTLE = "molecules"  # rule
-TORCHRUN = "torchrun --nnodes 2 --nproc-per-node 1 --rdzv-backend c10d --rdzv-id $SLURM_JOB_ID"
-ENDPOINT = "--rdzv-endpoint $(hostname):$((20000 + SLURM_JOB_ID % 10000))"
-# A node of start.sh has one GPU, so its tasks are counted as a whole: `tasks`, without as many for each GPU.
-TWO_NODES = {"nodes": 2, "gpu": 2, "tasks": 2, "tasks_per_gpu": 0, "mpi": "srun", "mem_mb": 4000}
-TWO_NODES["launcher"] = f"srun --nodes 2 --ntasks 2 {TORCHRUN} {ENDPOINT}"
+RUNNING = Path(__file__).resolve().parents[2] / "docs" / "running.md"
+
+
+def two_nodes() -> dict:
+    """The lines for several nodes: there four GPUs of each, here two."""
+    (lines,) = re.findall(r"```yaml\n( +nodes: 2\n.*?)```", RUNNING.read_text(encoding="utf-8"), re.DOTALL)
+    resources = yaml.safe_load(lines.replace("--nproc-per-node 4", "--nproc-per-node 2"))
+    return resources | {"gpu": 4, "tasks_per_node": 2, "cpus_per_task": 2, "mem_mb": 8000}
 
 
 def main(profile: str, cores: str, change: str) -> None:
@@ -26,7 +31,7 @@ def main(profile: str, cores: str, change: str) -> None:
         if resources.get("slurm_partition") == "gpu":
             resources["slurm_partition"] = "accelerated"
     if change == "two_nodes":
-        content["set-resources"]["train_run"] |= TWO_NODES
+        content["set-resources"]["train_run"] |= two_nodes()
     else:
         content["set-resources"][TOO_LITTLE]["mem_mb"] = "60 * 30 ** (attempt - 1)"
     print(yaml.safe_dump(content, sort_keys=False))

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Start a Slurm of one controller and two nodes on this machine, as root and without systemd.
 # usage: start.sh FOLDER         FOLDER/slurm.conf is also linked to /etc/slurm, where jobs look for it.
-# Each node claims 8 cores, 24 GB and one GPU, whatever the machine has; the GPU is a device file without a GPU behind.
+# Each node claims 8 cores, 64 GB and two GPUs, whatever the machine has; a GPU is a device file without a GPU behind.
 set -euo pipefail
 folder=$(mkdir -p "$1" && cd "$1" && pwd)
 host=$(hostname -s)
@@ -25,8 +25,8 @@ munged --force --key-file="$folder/munge/key" --socket="$folder/run/munge.sock" 
   --log-file="$folder/log/munged.log" --seed-file="$folder/munge/seed"
 
 for node in 1 2; do
-  mknod "$folder/run/gpu-node$node" c 1 3
-  echo "NodeName=node$node Name=gpu File=$folder/run/gpu-node$node"
+  for gpu in 0 1; do mknod "$folder/run/node$node-gpu$gpu" c 1 3; done
+  echo "NodeName=node$node Name=gpu File=$folder/run/node$node-gpu[0-1]"
 done > "$folder/gres.conf"
 printf 'CgroupAutomount=no\nConstrainCores=no\nConstrainRAMSpace=no\n' > "$folder/cgroup.conf"
 cat > "$SLURM_CONF" << CONF
@@ -67,7 +67,7 @@ KillWait=2
 ReturnToService=1
 JobRequeue=1
 GresTypes=gpu
-NodeName=DEFAULT CPUs=8 RealMemory=64000 Gres=gpu:1 State=UNKNOWN
+NodeName=DEFAULT CPUs=8 RealMemory=64000 Gres=gpu:2 State=UNKNOWN
 NodeName=node1 NodeHostname=$host NodeAddr=127.0.0.1 Port=17001
 NodeName=node2 NodeHostname=$host NodeAddr=127.0.0.1 Port=17002
 PartitionName=normal Nodes=node[1-2] Default=YES MaxTime=24:00:00 State=UP
