@@ -10,8 +10,9 @@ demo: .venv/installed
 	$(RUN) snakemake --cores $(CORES)
 	@echo "$(CURDIR)/results/demo/report/report.html"
 
+# Test files side by side, each process on one core of its own.
 test: .venv/installed
-	$(RUN) pytest --cov=cloome --cov-report=term --cov-fail-under=85
+	$(RUN) OMP_NUM_THREADS=1 pytest --numprocesses auto --maxprocesses 8 --dist loadfile --cov=cloome --cov-report=term --cov-fail-under=85
 
 lint: .venv/installed
 	$(RUN) ruff format --check .

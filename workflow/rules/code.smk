@@ -1,7 +1,9 @@
-# The code that each stage depends on, as inputs of its rules.
+# The code that each stage depends on, as a parameter of its rules.
+from hashlib import sha256
 
-# The modules of cloome/ that each stage's result depends on: Snakemake does not see edits in imported code, so rules
-# name them as inputs. tests/workflow/test_stage_imports.py holds this table against the imports. Left out on
+# The modules of cloome/ that each stage's result depends on: Snakemake does not see edits in imported code, but redoes
+# a job whose parameters change. As inputs they would do so too; but where jobs share no disk, Snakemake runs what has
+# inputs of its own machine there, and that would be every job. tests/workflow/test_stage_imports.py holds this table against the imports. Left out on
 # purpose: cloome/config*.py (settings come as values), cli.py and errors.py, which change no result; and the stage
 # download, since a verified file is the same whatever fetched it, and terabytes are not fetched again for an edit.
 CODE = {
@@ -105,11 +107,14 @@ CODE = {
 }
 
 
+@cache
 def code(stage):
-    """The source files of a stage, as inputs of its rules."""
-    found = []
+    """A digest of the source files of a stage, as a parameter of its rules."""
+    digest = sha256()
     for entry in CODE[stage]:
         path = ROOT / "cloome" / entry
         files = sorted(path.iterdir()) if path.is_dir() else [path]
-        found += [file for file in files if file.suffix in {".py", ".csv", ".html"}]
-    return local([str(file.relative_to(ROOT)) if Path.cwd() == ROOT else str(file) for file in found])
+        for file in files:
+            if file.suffix in {".py", ".csv", ".html"}:
+                digest.update(f"{file.name} {sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return f"code of {stage}: {digest.hexdigest()[:16]}"

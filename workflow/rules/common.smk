@@ -132,8 +132,14 @@ def illumination_members(wildcards):
 
 
 def sources():
-    """The table of sources. A change in a real one must not fetch terabytes again: `expected` tracks rows instead."""
-    return SOURCES if EXPERIMENT.simulate else local(ancient(SOURCES or []))
+    """The table of sources, if the workflow writes it. A change in a real one must not fetch terabytes again:
+    `expected` tracks its rows instead."""
+    return SITE if EXPERIMENT.simulate else []
+
+
+def sources_path(wildcards, input):
+    """Where the table of sources lies."""
+    return input.sources or SOURCES
 
 
 def expected(source=None):
@@ -165,7 +171,7 @@ def source_rows():
 
 def plate_code():
     """The code of the stage images; of archives that were deleted, an edit must not fetch terabytes again."""
-    return code("images") if EXPERIMENT.simulate or SCREEN.kind != "archives" else []
+    return code("images") if EXPERIMENT.simulate or SCREEN.kind != "archives" else ""
 
 
 def plate_threads():
@@ -336,5 +342,5 @@ def published_splits():
 def origins(wildcards, input):
     """Files that the experiment started from; of the tables of all plates, their folder: a line would be too long."""
     wells = [str(Path(input.wells[0]).parents[1])] if SCREEN.kind == "archives" else input.wells
-    sources = [input.sources] if input.sources else []
+    sources = [SOURCES] if SOURCES else []
     return list(dict.fromkeys([*sources, *input.structures, *wells, *input.labels, *input.splits, *input.gapnet]))

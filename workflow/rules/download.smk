@@ -25,6 +25,7 @@ rule download_plate:
         downloads=1,
         connections=4,
     params:
+        sources=sources_path,
         expected=expected("plate_archive"),
         channels=SCREEN.channels,
         folder=lambda wildcards, output: Path(output[0]).parent,
@@ -32,7 +33,7 @@ rule download_plate:
     message:
         "Fetching the images of plate {wildcards.plate}"
     shell:
-        "python -m cloome download --sources {input.sources:q} --source plate_archive --plate {wildcards.plate:q}"
+        "python -m cloome download --sources {params.sources:q} --source plate_archive --plate {wildcards.plate:q}"
         " --channels {params.channels:q} --connections {resources.connections} --record {params.record:q}"
         " --out {params.folder:q} 2> {log:q}"
 
@@ -54,13 +55,14 @@ rule download_metadata:
         downloads=1,
         connections=4,
     params:
+        sources=sources_path,
         expected=expected("plate_metadata"),
         folder=lambda wildcards, output: Path(output.wells).parent,
         record=CHECKSUMS,
     message:
         "Fetching the well profiles and quality flags of plate {wildcards.plate}"
     shell:
-        "python -m cloome download --sources {input.sources:q} --source plate_metadata --plate {wildcards.plate:q}"
+        "python -m cloome download --sources {params.sources:q} --source plate_metadata --plate {wildcards.plate:q}"
         " --members profiles/mean_well_profiles.csv --optional quality_control/qc.csv"
         " --connections {resources.connections} --record {params.record:q} --out {params.folder:q} 2> {log:q}"
 
@@ -85,6 +87,7 @@ rule download_illumination:
         downloads=1,
         connections=4,
     params:
+        sources=sources_path,
         expected=expected("plate_metadata"),
         members=illumination_members,
         folder=lambda wildcards, output: Path(output[0]).parent,
@@ -92,7 +95,7 @@ rule download_illumination:
     message:
         "Fetching the illumination functions of plate {wildcards.plate}"
     shell:
-        "python -m cloome download --sources {input.sources:q} --source plate_metadata --plate {wildcards.plate:q}"
+        "python -m cloome download --sources {params.sources:q} --source plate_metadata --plate {wildcards.plate:q}"
         " --members {params.members:q} --connections {resources.connections} --record {params.record:q}"
         " --out {params.folder:q} 2> {log:q}"
 
@@ -115,11 +118,12 @@ rule download_table:
         downloads=1,
         connections=4,
     params:
+        sources=sources_path,
         source=lambda wildcards: TABLES[wildcards.table],
         expected=expected(),
         record=CHECKSUMS,
     message:
         "Fetching {wildcards.table}"
     shell:
-        "python -m cloome download --sources {input.sources:q} --source {params.source:q}"
+        "python -m cloome download --sources {params.sources:q} --source {params.source:q}"
         " --connections {resources.connections} --record {params.record:q} --out {output:q} 2> {log:q}"

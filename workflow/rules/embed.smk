@@ -7,7 +7,6 @@ rule embed:
         index=INDEX,
         molecules=MOLECULES,
         model=run_model,
-        code=code("embed"),
     output:
         f"{RESULTS}/runs/{{run}}/embeddings.h5",
     log:
@@ -21,6 +20,7 @@ rule embed:
         gpu=1,
         running=RUNNING,
     params:
+        code=code("embed"),
         settings=settings("embed"),
     message:
         "Embedding images and molecules with {wildcards.run}"
@@ -34,7 +34,6 @@ rule gapnet:
         plates=PLATES,
         index=INDEX,
         weights=gapnet_weights(),
-        code=code("embed"),
     output:
         f"{RESULTS}/gapnet.h5",
     log:
@@ -48,6 +47,7 @@ rule gapnet:
         gpu=1,
         running=RUNNING,
     params:
+        code=code("embed"),
         # Of which the command reads none: its images are those of the plates.
         settings=settings("images"),
     message:

@@ -18,7 +18,6 @@ rule evaluate:
         split=run_split,
         profiles=profile_files(),
         gapnet=gapnet_files(),
-        code=code("evaluate"),
     output:
         expand(f"{RESULTS}/runs/{{{{run}}}}/evaluation/{{benchmark}}.csv", benchmark=BENCHMARKS),
     log:
@@ -29,6 +28,7 @@ rule evaluate:
         "../../envs/evaluate.yaml"
     threads: 8
     params:
+        code=code("evaluate"),
         settings=settings("evaluate"),
         profiles=profile_option,
         gapnet=gapnet_option,
@@ -50,7 +50,6 @@ rule probe_baselines:
         labels=label_files(),
         profiles=profile_files(),
         gapnet=gapnet_files(),
-        code=code("evaluate"),
     output:
         f"{RESULTS}/baselines/{{split}}/probing_baselines.csv",
     log:
@@ -61,6 +60,7 @@ rule probe_baselines:
         "../../envs/evaluate.yaml"
     threads: 8
     params:
+        code=code("evaluate"),
         settings=settings("evaluate"),
         labels=label_option,
         profiles=profile_option,
@@ -82,7 +82,6 @@ rule probe:
         split=run_split,
         labels=label_files(),
         baselines=run_baselines,
-        code=code("evaluate"),
     output:
         expand(f"{RESULTS}/runs/{{{{run}}}}/evaluation/{{benchmark}}.csv", benchmark=PROBING),
     log:
@@ -93,6 +92,7 @@ rule probe:
         "../../envs/evaluate.yaml"
     threads: 8
     params:
+        code=code("evaluate"),
         settings=settings("evaluate"),
         labels=label_option,
         folder=lambda wildcards, output: Path(output[0]).parent,

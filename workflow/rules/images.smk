@@ -4,7 +4,6 @@
 rule listing:
     input:
         images=local(SCREEN.images if SCREEN.kind == "npz" else []),
-        code=code("images"),
     output:
         listing=directory(f"{STORE}/npz/listing"),
         refused=f"{STORE}/npz/listing.refused.csv",
@@ -14,6 +13,8 @@ rule listing:
         f"{TIMES}/listing.tsv"
     conda:
         "../../envs/images.yaml"
+    params:
+        code=code("images"),
     message:
         "Listing the npz files of each plate"
     shell:
@@ -23,7 +24,6 @@ rule listing:
 rule images:
     input:
         unpack(plate_files),
-        code=plate_code(),
     output:
         plate=f"{STORE}/{{plate}}.h5",
         refused=f"{STORE}/{{plate}}.refused.csv",
@@ -37,6 +37,7 @@ rule images:
         "../../envs/images.yaml"
     threads: plate_threads()
     params:
+        code=plate_code(),
         settings=settings("images"),
         origin=plate_origin,
         rows=plate_rows,

@@ -7,7 +7,6 @@ rule molecules:
         wells=well_tables(),
         plates=PLATES,
         refused=REFUSED,
-        code=code("molecules"),
     output:
         index=INDEX,
         left_out=f"{RESULTS}/fields.refused.csv",
@@ -20,6 +19,7 @@ rule molecules:
     conda:
         "../../envs/molecules.yaml"
     params:
+        code=code("molecules"),
         settings=settings("molecules"),
         resources=lambda wildcards, input: Path(input.structures[0]).parent,
     message:
@@ -34,7 +34,6 @@ rule split:
         index=rules.molecules.output.index,
         molecules=rules.molecules.output.molecules,
         tables=split_tables,
-        code=code("molecules"),
     output:
         f"{RESULTS}/splits/{{split}}.csv",
     log:
@@ -44,6 +43,7 @@ rule split:
     conda:
         "../../envs/molecules.yaml"
     params:
+        code=code("molecules"),
         settings=lambda wildcards: settings("split", wildcards.split),
         resources=lambda wildcards, input: Path(input.tables[0]).parent if input.tables else RESOURCES,
     message:

@@ -8,7 +8,6 @@ TABLE_BENCHMARKS = {"1": "retrieval", "2": "probing", "3": "zero_shot_molecule",
 rule table:
     input:
         evaluations=table_evaluations,
-        code=code("report"),
     output:
         report(
             f"{RESULTS}/report/table_{{number}}.csv",
@@ -25,6 +24,7 @@ rule table:
     conda:
         "../../envs/report.yaml"
     params:
+        code=code("report"),
         settings=settings("evaluate"),
         runs=run_folders,
     message:
@@ -37,7 +37,6 @@ rule table:
 rule compare:
     input:
         tables=expand(f"{RESULTS}/report/table_{{number}}.csv", number=[1, 2, 3, 4]),
-        code=code("report"),
     output:
         report(f"{RESULTS}/report/scorecard.csv", category="report", caption="../report/scorecard.rst"),
     log:
@@ -47,6 +46,7 @@ rule compare:
     conda:
         "../../envs/report.yaml"
     params:
+        code=code("report"),
         settings=settings("report"),
     message:
         "Comparing the tables with the paper's values"
@@ -58,7 +58,6 @@ rule compare:
 rule methods:
     input:
         evaluations=expand(f"{RESULTS}/runs/{{run}}/evaluation/probing.csv", run=RUNS),
-        code=code("report"),
     output:
         report(f"{RESULTS}/report/methods.csv", category="report", caption="../report/methods.rst"),
     log:
@@ -68,6 +67,7 @@ rule methods:
     conda:
         "../../envs/report.yaml"
     params:
+        code=code("report"),
         runs=run_folders,
     message:
         "Comparing the methods over the activity tasks"
@@ -87,7 +87,6 @@ rule page:
         molecules=MOLECULES,
         plates=PLATES,
         refused=[*REFUSED, f"{RESULTS}/fields.refused.csv", f"{RESULTS}/molecules.refused.csv"],
-        code=code("report"),
     output:
         report(f"{RESULTS}/report/report.html", category="report", caption="../report/page.rst"),
     log:
@@ -97,6 +96,7 @@ rule page:
     conda:
         "../../envs/report.yaml"
     params:
+        code=code("report"),
         settings=settings("report"),
         runs=run_folders,
         splits=lambda wildcards, input: Path(input.splits[0]).parent,

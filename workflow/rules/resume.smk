@@ -2,10 +2,7 @@
 # drops a file lock with its process: who gets it knows that no other run of this folder lives on this machine.
 # With it, files that changed after they were finished are removed, and so made again.
 import fcntl
-import os
 import socket
-import time
-from contextlib import suppress
 
 from cloome.data.seals import changed_files
 
@@ -45,16 +42,7 @@ def remove_changed_files():
         file.unlink()
 
 
-def set_back_code():
-    """A clock that ran ahead has left code from the future, which all that is made with it would be older than."""
-    for file in (ROOT / "cloome").rglob("*.[pch][yst]*"):
-        with suppress(OSError):  # a clone of somebody else
-            if file.stat().st_mtime > time.time():
-                os.utime(file)
-
-
 if workflow.is_main_process and not workflow.dryrun:
-    set_back_code()
     HELD = remove_stale_lock()
     if HELD:
         remove_changed_files()

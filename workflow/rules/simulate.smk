@@ -2,8 +2,6 @@
 
 
 rule simulate:
-    input:
-        code=code("simulate"),
     output:
         SITE,
     log:
@@ -13,6 +11,7 @@ rule simulate:
     conda:
         "../../envs/simulate.yaml"
     params:
+        code=code("simulate"),
         settings=settings("simulate"),
         folder=lambda wildcards, output: Path(output[0]).parent,
     message:

@@ -7,7 +7,6 @@ rule train_run:
         index=INDEX,
         molecules=MOLECULES,
         split=run_split,
-        code=code("train"),
     output:
         model=f"{RESULTS}/runs/{{run}}/model.pt",
         log=f"{RESULTS}/runs/{{run}}/train_log.csv",
@@ -27,6 +26,7 @@ rule train_run:
         # What stands before `-m cloome train`: for several nodes, a profile writes srun and torchrun here.
         launcher="python",
     params:
+        code=code("train"),
         settings=settings("train"),
         options=run_options,
         state=f"{RESULTS}/runs/{{run}}/state",
