@@ -11,6 +11,7 @@ from cloome.data.embeddings import Embeddings, unit_and_length, write_embeddings
 from cloome.data.fields import Fields
 from cloome.data.index import read_index
 from cloome.data.molecules import read_molecules
+from cloome.data.near import copied_near
 from cloome.embed.encode import embed_molecules, image_features
 from cloome.embed.processes import features_in_processes, wanted_processes
 from cloome.errors import FormatError
@@ -24,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument("--config", nargs="+", required=True, help="configuration; later files override earlier ones")
     parser.add_argument("--plates", nargs="+", required=True, metavar="H5", help="plate stores, from `cloome images`")
+    parser.add_argument(
+        "--local-disk", metavar="DIR", help="folder of this machine that the plates are copied to first"
+    )
     parser.add_argument("--index", required=True, metavar="PARQUET", help="index, from `cloome molecules`")
     parser.add_argument("--molecules", required=True, metavar="H5", help="molecules, from `cloome molecules`")
     parser.add_argument("--model", required=True, metavar="PT", help="model, from `cloome train`, or a published one")
@@ -32,14 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Write the embeddings."""
-    embed(
-        load_config(arguments.config),
-        arguments.plates,
-        arguments.index,
-        arguments.molecules,
-        arguments.model,
-        arguments.out,
-    )
+    config = load_config(arguments.config)
+    with copied_near(arguments.plates, arguments.local_disk) as plates:
+        embed(config, plates, arguments.index, arguments.molecules, arguments.model, arguments.out)
 
 
 def embed(

@@ -8,6 +8,7 @@ from cloome.config_files import load_config
 from cloome.data.fields import Fields
 from cloome.data.image_features import ImageFeatures, write_image_features
 from cloome.data.index import read_index
+from cloome.data.near import copied_near
 from cloome.embed.encode import gapnet_features
 from cloome.errors import FormatError
 from cloome.model.device import pick_device, require_gpu
@@ -18,6 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument("--config", nargs="+", required=True, help="configuration: of it, the section running")
     parser.add_argument("--plates", nargs="+", required=True, metavar="H5", help="plate stores, from `cloome images`")
+    parser.add_argument(
+        "--local-disk", metavar="DIR", help="folder of this machine that the plates are copied to first"
+    )
     parser.add_argument("--index", required=True, metavar="PARQUET", help="index, from `cloome molecules`")
     parser.add_argument("--weights", required=True, metavar="FILE", help="gapnet.pth.tar, as published with hti-cnn")
     parser.add_argument("--out", required=True, metavar="H5", help="features to write")
@@ -26,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Write the features."""
     running = load_config(arguments.config).running
-    gapnet(running, arguments.plates, arguments.index, arguments.weights, arguments.out)
+    with copied_near(arguments.plates, arguments.local_disk) as plates:
+        gapnet(running, plates, arguments.index, arguments.weights, arguments.out)
 
 
 def gapnet(running: Running, plates: list[str], index: str | Path, weights: str | Path, out: str | Path) -> None:

@@ -17,6 +17,7 @@ from cloome.config_files import load_config
 from cloome.data.files import alone
 from cloome.data.index import read_index
 from cloome.data.molecules import Molecules, read_molecules
+from cloome.data.near import copied_near
 from cloome.data.plates import open_plate
 from cloome.data.splits import by_molecule, read_split
 from cloome.errors import FormatError
@@ -37,6 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument("--config", nargs="+", required=True, help="configuration; later files override earlier ones")
     parser.add_argument("--plates", nargs="+", required=True, metavar="H5", help="plate stores, from `cloome images`")
+    parser.add_argument(
+        "--local-disk", metavar="DIR", help="folder of this machine that the plates are copied to first"
+    )
     parser.add_argument("--index", required=True, metavar="PARQUET", help="index, from `cloome molecules`")
     parser.add_argument("--molecules", required=True, metavar="H5", help="molecules, from `cloome molecules`")
     parser.add_argument("--split", required=True, metavar="CSV", help="split, from `cloome split`")
@@ -55,18 +59,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Train, write the log and the model, and remove the state."""
-    train(
-        load_config(arguments.config),
-        arguments.plates,
-        arguments.index,
-        arguments.molecules,
-        arguments.split,
-        arguments.method,
-        arguments.seed,
-        arguments.control,
-        arguments.state,
-        arguments.out,
-    )
+    config = load_config(arguments.config)
+    with copied_near(arguments.plates, arguments.local_disk) as plates:
+        train(
+            config,
+            plates,
+            arguments.index,
+            arguments.molecules,
+            arguments.split,
+            arguments.method,
+            arguments.seed,
+            arguments.control,
+            arguments.state,
+            arguments.out,
+        )
 
 
 def train(

@@ -2,8 +2,8 @@
 
 usage: site_profile.py PROFILE CORES too_little_memory|two_nodes
 
-too_little_memory: for one rule, at the first attempt. two_nodes: each model is trained by two processes on each of
-both, with the lines of docs/running.md in the numbers of these nodes.
+too_little_memory: for one rule, at the first attempt; and plates are copied to the disk of a node. two_nodes: each
+model is trained by two processes on each of both, with the lines of docs/running.md in the numbers of these nodes.
 """
 
 import re
@@ -33,6 +33,8 @@ def main(profile: str, cores: str, change: str) -> None:
     if change == "two_nodes":
         content["set-resources"]["train_run"] |= two_nodes()
     else:
+        for rule in ("train_run", "embed"):
+            content["set-resources"][rule]["local_disk"] = "/tmp/cloome-nodes-$UID"
         content["set-resources"][TOO_LITTLE]["mem_mb"] = "60 * 30 ** (attempt - 1)"
     print(yaml.safe_dump(content, sort_keys=False))
 

@@ -1,11 +1,7 @@
-"""Results and plates on S3, and plates on a disk near the job: the same tables as from a shared folder.
+"""Results and plates on S3: the same tables as from a folder.
 
 Needs the extra `storage`; S3 is a server of moto on this machine.
 """
-
-import os
-import shutil
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +11,6 @@ pytest.importorskip("boto3", reason="the extra `storage` is not installed")
 pytest.importorskip("snakemake_storage_plugin_s3", reason="the extra `storage` is not installed")
 
 PREFIX = "demo"
-NEAR_THE_JOB = ("--profile", "profiles/local-disk")
 
 
 def on_s3(bucket) -> tuple[str, ...]:
@@ -41,19 +36,3 @@ def test_results_on_s3_are_those_of_a_local_run(clone, finished, tables, bucket)
     assert not here, "nothing of the results stays here"
     assert not any(key.startswith(("cloome/", "config/")) or "/site/" in key for key in objects), "the code stays here"
     assert "Nothing to be done" in clone.run(*on_s3(bucket))
-
-
-@pytest.mark.skipif(shutil.which("rsync") is None, reason="the program rsync is not installed")
-def test_plates_are_read_from_a_disk_near_the_job_when_the_profile_asks(clone, finished, tables, monkeypatch):
-    user = f"test-{os.getpid()}"
-    disk = Path(f"/tmp/cloome-{user}")
-    monkeypatch.setenv("USER", user)
-    try:
-        output = clone.run(*NEAR_THE_JOB, "--printshellcmds")
-        assert f"--plates {disk}/fs/results/plates/" in output
-        assert tables(clone) == tables(finished)
-        assert not list(disk.rglob("*.h5")), "copies are removed when no job needs them any more"
-        assert "Nothing to be done" in clone.run(*NEAR_THE_JOB)
-        assert "Nothing to be done" in clone.run(), "with and without the profile the files are the same ones"
-    finally:
-        shutil.rmtree(disk, ignore_errors=True)

@@ -19,13 +19,15 @@ rule embed:
     resources:
         gpu=1,
         running=RUNNING,
+        local_disk="",
     params:
         code=code("embed"),
         settings=settings("embed"),
     message:
         "Embedding images and molecules with {wildcards.run}"
     shell:
-        "python -m cloome embed --config <(echo {params.settings:q}) <(echo {resources.running:q}) --plates {input.plates:q} --index {input.index:q}"
+        "python -m cloome embed --config <(echo {params.settings:q}) <(echo {resources.running:q})"
+        ' --local-disk "{resources.local_disk}" --plates {input.plates:q} --index {input.index:q}'
         " --molecules {input.molecules:q} --model {input.model:q} --out {output:q} 2> {log:q}"
 
 
@@ -46,6 +48,7 @@ rule gapnet:
     resources:
         gpu=1,
         running=RUNNING,
+        local_disk="",
     params:
         code=code("embed"),
         # Of which the command reads none: its images are those of the plates.
@@ -53,5 +56,6 @@ rule gapnet:
     message:
         "Computing GapNet's features of all images"
     shell:
-        "python -m cloome gapnet --config <(echo {params.settings:q}) <(echo {resources.running:q}) --plates {input.plates:q} --index {input.index:q} --weights {input.weights:q}"
-        " --out {output:q} 2> {log:q}"
+        "python -m cloome gapnet --config <(echo {params.settings:q}) <(echo {resources.running:q})"
+        ' --local-disk "{resources.local_disk}" --plates {input.plates:q} --index {input.index:q}'
+        " --weights {input.weights:q} --out {output:q} 2> {log:q}"

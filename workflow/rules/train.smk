@@ -25,6 +25,8 @@ rule train_run:
         running=RUNNING,
         # What stands before `-m cloome train`: for several nodes, a profile writes srun and torchrun here.
         launcher="python",
+        # A folder of the machine that the job runs on; plates are copied there first.
+        local_disk="",
     params:
         code=code("train"),
         settings=settings("train"),
@@ -34,9 +36,9 @@ rule train_run:
         "Training {wildcards.run}"
     shell:
         "(echo {params.settings:q}; echo {resources.running:q}) > {log.settings:q};"
-        " {resources.launcher} -m cloome train --config {log.settings:q} --plates {input.plates:q} --index {input.index:q}"
-        " --molecules {input.molecules:q} --split {input.split:q} {params.options:q} --state {params.state:q}"
-        " --out {output.model:q} 2> {log.messages:q}"
+        ' {resources.launcher} -m cloome train --config {log.settings:q} --local-disk "{resources.local_disk}"'
+        " --plates {input.plates:q} --index {input.index:q} --molecules {input.molecules:q} --split {input.split:q} {params.options:q}"
+        " --state {params.state:q} --out {output.model:q} 2> {log.messages:q}"
 
 
 rule gpu_check:

@@ -1,0 +1,134 @@
+"""Copies of plates on a disk near the job: complete, shared, removed by the last reader, left away without space."""
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cloome.data.near import copied_near
+
+
+@pytest.fixture
+def plates(tmp_path) -> list[Path]:
+    """Files that stand for plates: what is in them does not matter here."""
+    paths = [tmp_path / "shared" / screen / f"{name}.h5" for screen in ("one", "other") for name in ("24277", "24278")]
+    for number, path in enumerate(paths):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes([number]) * 1000)
+    return paths
+
+
+@pytest.fixture
+def disk(tmp_path) -> Path:
+    return tmp_path / "disk"
+
+
+def left(disk: Path) -> list[str]:
+    return sorted(path.name for path in disk.iterdir() if path.name != "in_use")
+
+
+def test_without_a_folder_plates_are_read_where_they_lie(plates):
+    for folder in (None, ""):
+        with copied_near(plates, folder) as paths:
+            assert paths == [str(plate) for plate in plates]
+
+
+def test_copies_have_the_bytes_and_the_order_of_the_plates_and_are_removed_at_the_end(plates, disk):
+    with copied_near(plates, disk) as paths:
+        assert {Path(path).parent for path in paths} == {disk}
+        assert [Path(path).read_bytes() for path in paths] == [plate.read_bytes() for plate in plates]
+    assert left(disk) == []
+
+
+def test_copies_are_removed_after_an_error_too(plates, disk):
+    with pytest.raises(RuntimeError), copied_near(plates, disk):
+        raise RuntimeError
+    assert left(disk) == []
+
+
+def test_a_second_job_reads_the_copies_of_the_first_and_the_last_one_removes_them(plates, disk):
+    with copied_near(plates[:2], disk) as second:
+        with copied_near(plates, disk) as first:
+            before = {path: os.stat(path).st_ino for path in first}
+            with copied_near(plates, disk) as third:
+                assert {path: os.stat(path).st_ino for path in third} == before
+        assert all(Path(path).is_file() for path in second), "somebody still reads them"
+    assert left(disk) == []
+
+
+def test_what_a_killed_job_left_is_used_if_it_is_complete_and_removed_in_the_end(plates, disk):
+    with copied_near(plates, disk) as paths:
+        kept = {path: Path(path).read_bytes() for path in paths}
+        times = {path: os.stat(path) for path in paths}
+    first, second, *_ = kept
+    shutil.copy(plates[0], first)  # of another time: it may be cut off
+    Path(second).write_bytes(kept[second])
+    os.utime(second, ns=(times[second].st_atime_ns, times[second].st_mtime_ns))
+    (disk / "24277-abc.tmp").write_bytes(b"half")
+    untouched = os.stat(second).st_ino
+    with copied_near(plates, disk) as paths:
+        assert [Path(path).read_bytes() for path in paths] == list(kept.values())
+        assert os.stat(second).st_ino == untouched
+    assert left(disk) == []
+
+
+def test_a_plate_that_was_made_anew_is_copied_anew(plates, disk):
+    with copied_near(plates, disk):
+        plates[0].write_bytes(b"new")
+        with copied_near(plates, disk) as paths:
+            assert Path(paths[0]).read_bytes() == b"new"
+
+
+def test_plates_that_do_not_fit_are_read_where_they_lie(plates, disk, monkeypatch, caplog):
+    free = shutil.disk_usage(plates[0])._replace(free=3999)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: free)
+    with copied_near(plates, disk) as paths:
+        assert paths == [str(plate) for plate in plates]
+    assert "4 plates of 4e-06 GB are to be copied: they are read where they lie" in caplog.text
+
+
+def test_a_disk_that_another_one_fills_meanwhile_stops_no_job(plates, disk, monkeypatch, caplog):
+    copyfile, copied = shutil.copyfile, []
+
+    def fill(source, target):
+        if len(copied) == 1:
+            Path(target).write_bytes(b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        copied.append(target)
+        return copyfile(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", fill)
+    with copied_near(plates, disk) as paths:
+        assert paths[1:] == [str(plate) for plate in plates[1:]]
+        assert Path(paths[0]).parent == disk
+        assert len(left(disk)) == 1
+    assert "3 plates are read where they lie" in caplog.text
+
+
+def test_a_plate_that_is_missing_is_named(plates, disk):
+    plates[2].unlink()
+    with pytest.raises(FileNotFoundError, match=str(plates[2])), copied_near(plates, disk):
+        pass
+
+
+READER = """
+import sys
+from pathlib import Path
+from cloome.data.near import copied_near
+
+disk, *plates = sys.argv[1:]
+for _ in range(50):
+    with copied_near(plates, disk) as paths:
+        assert [Path(path).read_bytes() for path in paths] == [Path(plate).read_bytes() for plate in plates]
+        assert {Path(path).parent for path in paths} == {Path(disk)}
+"""
+
+
+def test_jobs_that_begin_and_end_at_any_time_never_miss_a_copy(plates, disk):
+    jobs = [subprocess.Popen([sys.executable, "-c", READER, disk, *plates]) for _ in range(3)]
+    assert [job.wait() for job in jobs] == [0, 0, 0]
+    assert left(disk) == []
