@@ -19,9 +19,9 @@ needs_kubernetes = pytest.mark.skipif(
 )
 
 
-def plan(clone, profile: str, config: str) -> str:
+def plan(clone, profile: str, *configs: str, python: tuple[str, ...] = ("-m", "snakemake")) -> str:
     """The dry run of a configuration in a clone without results, every job shown."""
-    command = [sys.executable, "-m", "snakemake", "-n", "--profile", f"profiles/{profile}", "--configfile", config]
+    command = [sys.executable, *python, "-n", "--profile", f"profiles/{profile}", "--configfile", *configs]
     done = subprocess.run(command, cwd=clone.folder, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     return done.stdout + done.stderr
@@ -77,7 +77,36 @@ def test_the_demo_is_planned_for_one_machine_with_gpus(clone):
     assert re.search(r"^train_run +3$", output, re.MULTILINE)
 
 
+# A dry run, which also says which rules have a file of this machine among those of a job: where no disk is shared,
+# Snakemake runs such jobs here.
+WITH_LOCAL_FILES = """
+from snakemake.cli import main
+from snakemake.dag import DAG
+from snakemake.io import is_flagged
+
+stats = DAG.stats
+
+def with_local_files(dag):
+    jobs = [job for job in dag.needrun_jobs() if any(is_flagged(file, "local") for file in [*job.input, *job.output])]
+    print("here:", *sorted({job.rule.name for job in jobs}))
+    return stats(dag)
+
+DAG.stats = with_local_files
+main()
+"""
+
+
 @needs_kubernetes
-def test_the_demo_is_planned_for_kubernetes(clone, bucket):
-    output = plan(clone, "kubernetes", "config/config.yaml")
-    assert re.search(r"^train_run +3$", output, re.MULTILINE)
+@pytest.mark.parametrize(
+    ("config", "here"),
+    [
+        # The simulated site stands for hosts on the internet, and lies on this machine.
+        ("config/config.yaml", "simulate download_metadata download_plate download_table provenance"),
+        ("config/paper.yaml", ""),
+    ],
+)
+def test_on_kubernetes_all_jobs_but_those_with_files_of_this_machine_are_pods(clone, bucket, config, here):
+    (clone.folder / "one_plate.yaml").write_text("screen: {plates: ['24277']}" if here == "" else "")
+    output = plan(clone, "kubernetes", config, "one_plate.yaml", python=("-c", WITH_LOCAL_FILES))
+    assert re.search(r"^train_run +\d+$", output, re.MULTILINE)
+    assert re.search(r"^here:(.*)$", output, re.MULTILINE)[1].split() == sorted(here.split())
