@@ -20,10 +20,10 @@ GIGABYTE = 1e9
 
 @contextmanager
 def copied_near(plates: Sequence[str | Path], folder: str | Path | None) -> Iterator[list[str]]:
-    """Yield the paths of copies of the plates in a folder; without a folder, those of the plates themselves.
+    """Yield the paths of copies of the plates below a folder; without a folder, those of the plates themselves.
 
-    Jobs of one machine share the copies, and the last one removes them, with what a killed job has left. Plates for
-    which there is no space are read where they lie, and a line of the log says so.
+    Jobs of one user on one machine share the copies, and the last one removes them, with what a killed job has left.
+    Plates for which there is no space are read where they lie, and a line of the log says so.
 
     Raises
     ------
@@ -33,7 +33,8 @@ def copied_near(plates: Sequence[str | Path], folder: str | Path | None) -> Iter
     if not folder:
         yield [str(plate) for plate in plates]
         return
-    folder = Path(folder)
+    # Of its own, as all that is in there goes in the end; and of one user, as /tmp is everybody's.
+    folder = Path(folder) / f"cloome-plates-{os.getuid()}"
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "in_use", "a") as users:
         fcntl.flock(users, fcntl.LOCK_SH)
@@ -98,8 +99,7 @@ def _copy(plate: Path, copy: Path) -> None:
         if _same(plate, copy):
             return
         try:
-            shutil.copyfile(plate, temporary)
-            shutil.copystat(plate, temporary)
+            shutil.copy2(plate, temporary)
             os.replace(temporary, copy)
         finally:
             temporary.unlink(missing_ok=True)

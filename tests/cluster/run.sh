@@ -14,7 +14,7 @@ cleanup() {
   if [ -n "$snakemake" ]; then kill -9 "$snakemake" 2> /dev/null || true; fi
   bash "$here/stop.sh" "$work/slurm"
   pkill -9 -f "$work/clone" || true
-  rm -rf "$work" /tmp/cloome-nodes-$UID
+  rm -rf "$work" /tmp/nodes-$UID
 }
 trap cleanup EXIT
 bash "$here/start.sh" "$work/slurm"
@@ -72,7 +72,7 @@ scontrol show job > jobs.txt
 python "$here/check_jobs.py" jobs.txt "$job" "$node" || fail "the jobs were not as they should be"
 grep 'going on after epoch' "$log" || fail "the training began again instead of going on: $log"
 grep 'plates copied to' "$log" || fail "the training has not copied its plates to the disk of its node"
-[ -z "$(find /tmp/cloome-nodes-$UID -name '*.h5')" ] || fail "copies of plates are left on the disks of the nodes"
+[ -z "$(find /tmp/nodes-$UID -name '*.h5')" ] || fail "copies of plates are left on the disks of the nodes"
 python "$here/equal_tables.py" "$results" results/demo
 
 # The lost node is back, and both train one model.

@@ -34,7 +34,7 @@ def main(profile: str, cores: str, change: str) -> None:
         content["set-resources"]["train_run"] |= two_nodes()
     else:
         for rule in ("train_run", "embed"):
-            content["set-resources"][rule]["local_disk"] = "/tmp/cloome-nodes-$UID"
+            content["set-resources"][rule]["local_disk"] = "/tmp/nodes-$UID"
         content["set-resources"][TOO_LITTLE]["mem_mb"] = "60 * 30 ** (attempt - 1)"
     print(yaml.safe_dump(content, sort_keys=False))
 

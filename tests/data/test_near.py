@@ -27,8 +27,14 @@ def disk(tmp_path) -> Path:
     return tmp_path / "disk"
 
 
-def left(disk: Path) -> list[str]:
-    return sorted(path.name for path in disk.iterdir() if path.name != "in_use")
+@pytest.fixture
+def copies(disk) -> Path:
+    """The folder of the copies on the disk."""
+    return disk / f"cloome-plates-{os.getuid()}"
+
+
+def left(copies: Path) -> list[str]:
+    return sorted(path.name for path in copies.iterdir() if path.name != "in_use")
 
 
 def test_without_a_folder_plates_are_read_where_they_lie(plates):
@@ -37,30 +43,38 @@ def test_without_a_folder_plates_are_read_where_they_lie(plates):
             assert paths == [str(plate) for plate in plates]
 
 
-def test_copies_have_the_bytes_and_the_order_of_the_plates_and_are_removed_at_the_end(plates, disk):
+def test_copies_have_the_bytes_and_the_order_of_the_plates_and_are_removed_at_the_end(plates, disk, copies):
     with copied_near(plates, disk) as paths:
-        assert {Path(path).parent for path in paths} == {disk}
+        assert {Path(path).parent for path in paths} == {copies}
         assert [Path(path).read_bytes() for path in paths] == [plate.read_bytes() for plate in plates]
-    assert left(disk) == []
+    assert left(copies) == []
 
 
-def test_copies_are_removed_after_an_error_too(plates, disk):
+def test_what_else_lies_on_the_disk_stays(plates, disk):
+    disk.mkdir()
+    (disk / "mine.h5").write_bytes(b"mine")
+    with copied_near(plates, disk):
+        pass
+    assert (disk / "mine.h5").is_file()
+
+
+def test_copies_are_removed_after_an_error_too(plates, disk, copies):
     with pytest.raises(RuntimeError), copied_near(plates, disk):
         raise RuntimeError
-    assert left(disk) == []
+    assert left(copies) == []
 
 
-def test_a_second_job_reads_the_copies_of_the_first_and_the_last_one_removes_them(plates, disk):
+def test_a_second_job_reads_the_copies_of_the_first_and_the_last_one_removes_them(plates, disk, copies):
     with copied_near(plates[:2], disk) as second:
         with copied_near(plates, disk) as first:
             before = {path: os.stat(path).st_ino for path in first}
             with copied_near(plates, disk) as third:
                 assert {path: os.stat(path).st_ino for path in third} == before
         assert all(Path(path).is_file() for path in second), "somebody still reads them"
-    assert left(disk) == []
+    assert left(copies) == []
 
 
-def test_what_a_killed_job_left_is_used_if_it_is_complete_and_removed_in_the_end(plates, disk):
+def test_what_a_killed_job_left_is_used_if_it_is_complete_and_removed_in_the_end(plates, disk, copies):
     with copied_near(plates, disk) as paths:
         kept = {path: Path(path).read_bytes() for path in paths}
         times = {path: os.stat(path) for path in paths}
@@ -68,12 +82,12 @@ def test_what_a_killed_job_left_is_used_if_it_is_complete_and_removed_in_the_end
     shutil.copy(plates[0], first)  # of another time: it may be cut off
     Path(second).write_bytes(kept[second])
     os.utime(second, ns=(times[second].st_atime_ns, times[second].st_mtime_ns))
-    (disk / "24277-abc.tmp").write_bytes(b"half")
+    (copies / "24277-abc.tmp").write_bytes(b"half")
     untouched = os.stat(second).st_ino
     with copied_near(plates, disk) as paths:
         assert [Path(path).read_bytes() for path in paths] == list(kept.values())
         assert os.stat(second).st_ino == untouched
-    assert left(disk) == []
+    assert left(copies) == []
 
 
 def test_a_plate_that_was_made_anew_is_copied_anew(plates, disk):
@@ -91,21 +105,21 @@ def test_plates_that_do_not_fit_are_read_where_they_lie(plates, disk, monkeypatc
     assert "4 plates of 4e-06 GB are to be copied: they are read where they lie" in caplog.text
 
 
-def test_a_disk_that_another_one_fills_meanwhile_stops_no_job(plates, disk, monkeypatch, caplog):
+def test_a_disk_that_another_one_fills_meanwhile_stops_no_job(plates, disk, copies, monkeypatch, caplog):
     copyfile, copied = shutil.copyfile, []
 
-    def fill(source, target):
+    def fill(source, target, **options):
         if len(copied) == 1:
             Path(target).write_bytes(b"half")
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         copied.append(target)
-        return copyfile(source, target)
+        return copyfile(source, target, **options)
 
     monkeypatch.setattr(shutil, "copyfile", fill)
     with copied_near(plates, disk) as paths:
         assert paths[1:] == [str(plate) for plate in plates[1:]]
-        assert Path(paths[0]).parent == disk
-        assert len(left(disk)) == 1
+        assert Path(paths[0]).parent == copies
+        assert len(left(copies)) == 1
     assert "3 plates are read where they lie" in caplog.text
 
 
@@ -124,11 +138,11 @@ disk, *plates = sys.argv[1:]
 for _ in range(50):
     with copied_near(plates, disk) as paths:
         assert [Path(path).read_bytes() for path in paths] == [Path(plate).read_bytes() for plate in plates]
-        assert {Path(path).parent for path in paths} == {Path(disk)}
+        assert {Path(path).parent.parent for path in paths} == {Path(disk)}
 """
 
 
-def test_jobs_that_begin_and_end_at_any_time_never_miss_a_copy(plates, disk):
+def test_jobs_that_begin_and_end_at_any_time_never_miss_a_copy(plates, disk, copies):
     jobs = [subprocess.Popen([sys.executable, "-c", READER, disk, *plates]) for _ in range(3)]
     assert [job.wait() for job in jobs] == [0, 0, 0]
-    assert left(disk) == []
+    assert left(copies) == []
