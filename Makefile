@@ -10,9 +10,9 @@ demo: .venv/installed
 	$(RUN) snakemake --cores $(CORES)
 	@echo "$(CURDIR)/results/demo/report/report.html"
 
-# Test files side by side, each process on one core of its own.
+# Test files side by side, each process with one thread.
 test: .venv/installed
-	$(RUN) OMP_NUM_THREADS=1 pytest --numprocesses auto --maxprocesses 8 --dist loadfile --cov=cloome --cov-report=term --cov-fail-under=85
+	$(RUN) OMP_NUM_THREADS=1 pytest --numprocesses $(CORES:all=logical) --maxprocesses 8 --dist loadfile --cov=cloome --cov-report=term --cov-fail-under=85
 
 lint: .venv/installed
 	$(RUN) ruff format --check .

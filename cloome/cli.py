@@ -36,7 +36,7 @@ COMMANDS = {
     "config": ("cloome.config_command", "check a configuration, or write the schema and reference page"),
 }
 
-# What packages from PyPI take from the system, and a server without a screen may lack.
+# What RDKit's drawing takes from the system, and a server without a screen may lack.
 SYSTEM_LIBRARIES = "RDKit draws with libXrender and libXext (Debian, Ubuntu: apt-get install libxrender1 libxext6)"
 
 
@@ -58,7 +58,7 @@ def main(words: list[str] | None = None) -> int:
     try:
         parser, chosen = _parser(words)
     except ImportError as error:
-        if "shared object" not in str(error):
+        if "libX" not in str(error):
             raise
         print(f"cloome {words[0]}: {error}; {SYSTEM_LIBRARIES}", file=sys.stderr)
         return 1

@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from cloome.data.files import alone
+from cloome.errors import ConfigError, FormatError
 
 log = logging.getLogger(__name__)
 
@@ -27,56 +28,69 @@ def copied_near(plates: Sequence[str | Path], folder: str | Path | None) -> Iter
 
     Raises
     ------
+    ConfigError
+        If the folder of the copies belongs to another user.
+    FormatError
+        As raised while the copies are read, with the plate in place of its copy.
     OSError
         If a plate cannot be read, or the folder cannot be written to.
     """
+    plates = [str(plate) for plate in plates]
     if not folder:
-        yield [str(plate) for plate in plates]
+        yield plates
         return
-    # Of its own, as all that is in there goes in the end; and of one user, as /tmp is everybody's.
-    folder = Path(folder) / f"cloome-plates-{os.getuid()}"
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "in_use", "a") as users:
-        fcntl.flock(users, fcntl.LOCK_SH)
+    folder = _own_folder(Path(folder))
+    with open(folder / "in_use", "a+") as users:
         try:
-            yield _copies([Path(plate) for plate in plates], folder)
+            fcntl.flock(users, fcntl.LOCK_SH)
+        except OSError as error:
+            log.warning("%s: %s: plates are read where they lie", folder, error.strerror)
+            yield plates
+            return
+        try:
+            copies = _copies([Path(plate) for plate in plates], folder)
+            yield copies
+        except FormatError as error:
+            text = str(error)
+            for plate, copy in zip(plates, copies, strict=True):
+                text = text.replace(copy, plate)
+            raise FormatError(text) from error
         finally:
             _remove_unless_read(users.fileno(), folder)
 
 
+def _own_folder(disk: Path) -> Path:
+    """A folder of this user alone: /tmp is everybody's, and all that is in the folder goes in the end."""
+    folder = disk / f"cloome-plates-{os.getuid()}"
+    disk.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise ConfigError(f"{folder} belongs to another user; name another local_disk in the profile")
+    return folder
+
+
 def _copies(plates: list[Path], folder: Path) -> list[str]:
-    """Copy what is not there yet, as far as there is space."""
-    copies = {plate: _place(plate, folder) for plate in plates}
-    missing = [plate for plate, copy in copies.items() if not _same(plate, copy)]
-    size, free = sum(plate.stat().st_size for plate in missing), shutil.disk_usage(folder).free
-    if size > free:
-        log.warning(
-            "%s has %.3g GB left, and %d plates of %.3g GB are to be copied: they are read where they lie",
-            folder,
-            free / GIGABYTE,
-            len(missing),
-            size / GIGABYTE,
-        )
-        return [str(plate if plate in missing else copy) for plate, copy in copies.items()]
+    """Copy what is not there yet, as far as there is space; where the plates are to be read."""
     start = time.perf_counter()
-    for number, plate in enumerate(missing):
-        try:
-            _copy(plate, copies[plate])
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            rest = missing[number:]
-            log.warning("%s is full: %d plates are read where they lie", folder, len(rest))
-            return [str(plate if plate in rest else copy) for plate, copy in copies.items()]
+    with alone(folder / "copying"):
+        copies = {plate: _place(plate, folder) for plate in plates}
+        missing = [plate for plate, copy in copies.items() if not _same(plate, copy)]
+        size, free = sum(plate.stat().st_size for plate in missing), shutil.disk_usage(folder).free
+        if size <= free:
+            left = _copy_in_turn(missing, copies)
+        else:
+            left = missing
+            log.warning("%s has %.3g GB left, the plates take %.3g GB", folder, free / GIGABYTE, size / GIGABYTE)
     log.info(
-        "%d of %d plates copied to %s, %.3g GB in %.0f s",
-        len(missing),
+        "%d of %d plates copied to %s, %.3g GB in %.0f s; %d are read where they lie",
+        len(missing) - len(left),
         len(plates),
         folder,
-        size / GIGABYTE,
+        sum(copies[plate].stat().st_size for plate in missing if plate not in left) / GIGABYTE,
         time.perf_counter() - start,
+        len(left),
     )
-    return [str(copy) for copy in copies.values()]
+    return [str(plate if plate in left else copy) for plate, copy in copies.items()]
 
 
 def _place(plate: Path, folder: Path) -> Path:
@@ -92,17 +106,20 @@ def _same(plate: Path, copy: Path) -> bool:
     return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
 
 
-def _copy(plate: Path, copy: Path) -> None:
-    """Copy a plate, unless another job does or did; a copy that is cut off never has the name of one."""
-    temporary = copy.with_suffix(".tmp")
-    with alone(copy.with_suffix(".lock")):
-        if _same(plate, copy):
-            return
+def _copy_in_turn(plates: list[Path], copies: dict[Path, Path]) -> list[Path]:
+    """Copy plates until the disk is full; those that are left. A copy that is cut off never has the name of one."""
+    for number, plate in enumerate(plates):
+        temporary = copies[plate].with_suffix(".tmp")
         try:
             shutil.copy2(plate, temporary)
-            os.replace(temporary, copy)
+            os.replace(temporary, copies[plate])
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            return plates[number:]
         finally:
             temporary.unlink(missing_ok=True)
+    return []
 
 
 def _remove_unless_read(users: int, folder: Path) -> None:

@@ -5,6 +5,9 @@ import logging
 import time
 from pathlib import Path
 
+import numpy as np
+import torch
+
 from cloome.config import Config
 from cloome.config_files import load_config
 from cloome.data.embeddings import Embeddings, unit_and_length, write_embeddings
@@ -15,7 +18,7 @@ from cloome.data.near import copied_near
 from cloome.embed.encode import embed_molecules, image_features
 from cloome.embed.processes import features_in_processes, wanted_processes
 from cloome.errors import FormatError
-from cloome.model.checkpoint import load_checkpoint
+from cloome.model.checkpoint import Checkpoint, load_checkpoint
 from cloome.model.device import pick_device, require_gpu
 
 log = logging.getLogger(__name__)
@@ -36,9 +39,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Write the embeddings."""
-    config = load_config(arguments.config)
-    with copied_near(arguments.plates, arguments.local_disk) as plates:
-        embed(config, plates, arguments.index, arguments.molecules, arguments.model, arguments.out)
+    embed(
+        load_config(arguments.config),
+        arguments.plates,
+        arguments.index,
+        arguments.molecules,
+        arguments.model,
+        arguments.out,
+        arguments.local_disk,
+    )
 
 
 def embed(
@@ -48,6 +57,7 @@ def embed(
     molecules: str | Path,
     model: str | Path,
     out: str | Path,
+    local_disk: str | Path | None = None,
 ) -> None:
     """Embed all images, in the order of the index, and all molecules.
 
@@ -64,25 +74,14 @@ def embed(
         require_gpu()
     checkpoint, compounds = load_checkpoint(model), read_molecules(molecules)
     keys = read_index(index)["sample_key"].to_numpy()
-    fields = Fields(plates, keys)
-    if fields.channels != checkpoint.channels:
-        raise FormatError(
-            f"{model}: made for the channels {', '.join(checkpoint.channels)}, but the plates have "
-            f"{', '.join(fields.channels)}; name the same channels in the same order in screen.channels"
-        )
     made_for = checkpoint.settings["molecules"]
     expected = f"{made_for['bits']} {'counts' if made_for['counts'] else 'bits'}"
     found = f"{compounds.fingerprints.shape[1]} {'counts' if compounds.counts else 'bits'}"
     if found != expected:
         raise FormatError(f"{model}: made for fingerprints of {expected}, but {molecules} has {found}")
-    device, start = pick_device(), time.perf_counter()
-    readers, processes = config.running.readers, wanted_processes(config.running.processes, len(keys))
-    if processes == 1:
-        features = image_features(checkpoint, fields, config.embed, device, readers)
-    else:
-        features = features_in_processes(str(model), plates, keys, config.embed, readers, processes)
-    seconds = time.perf_counter() - start
-    log.info("%d images, %.3g per second, processes: %d", len(keys), len(keys) / seconds, processes)
+    device = pick_device()
+    with copied_near(plates, local_disk) as near:
+        features = _features(config, near, keys, model, checkpoint, device)
     image, length = unit_and_length(features)
     molecule = embed_molecules(checkpoint, compounds.fingerprints, config.embed, device)
     embeddings = Embeddings(
@@ -95,3 +94,23 @@ def embed(
         model=checkpoint.digest,
     )
     write_embeddings(embeddings, out)
+
+
+def _features(
+    config: Config, plates: list[str], keys: np.ndarray, model: str | Path, checkpoint: Checkpoint, device: torch.device
+) -> np.ndarray:
+    """The features of all images, in as many processes as `running.processes` says."""
+    fields, start = Fields(plates, keys), time.perf_counter()
+    if fields.channels != checkpoint.channels:
+        raise FormatError(
+            f"{model}: made for the channels {', '.join(checkpoint.channels)}, but the plates have "
+            f"{', '.join(fields.channels)}; name the same channels in the same order in screen.channels"
+        )
+    readers, processes = config.running.readers, wanted_processes(config.running.processes, len(keys))
+    if processes == 1:
+        features = image_features(checkpoint, fields, config.embed, device, readers)
+    else:
+        features = features_in_processes(str(model), plates, keys, config.embed, readers, processes)
+    seconds = time.perf_counter() - start
+    log.info("%d images, %.3g per second, processes: %d", len(keys), len(keys) / seconds, processes)
+    return features

@@ -30,11 +30,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Write the features."""
     running = load_config(arguments.config).running
-    with copied_near(arguments.plates, arguments.local_disk) as plates:
-        gapnet(running, plates, arguments.index, arguments.weights, arguments.out)
+    gapnet(running, arguments.plates, arguments.index, arguments.weights, arguments.out, arguments.local_disk)
 
 
-def gapnet(running: Running, plates: list[str], index: str | Path, weights: str | Path, out: str | Path) -> None:
+def gapnet(
+    running: Running,
+    plates: list[str],
+    index: str | Path,
+    weights: str | Path,
+    out: str | Path,
+    local_disk: str | Path | None = None,
+) -> None:
     """Write GapNet's features of all images, in the order of the index.
 
     Raises
@@ -48,10 +54,12 @@ def gapnet(running: Running, plates: list[str], index: str | Path, weights: str 
         require_gpu()
     network = load_gapnet(weights)
     keys = read_index(index)["sample_key"].to_numpy()
-    fields = Fields(plates, keys)
-    if fields.channels != PAPER_CHANNELS:
-        raise FormatError(
-            f"GapNet was trained on {', '.join(PAPER_CHANNELS)}, but the plates have {', '.join(fields.channels)}; "
-            "write evaluate.gapnet: null"
-        )
-    write_image_features(ImageFeatures(keys, gapnet_features(network, fields, pick_device(), running.readers)), out)
+    with copied_near(plates, local_disk) as near:
+        fields = Fields(near, keys)
+        if fields.channels != PAPER_CHANNELS:
+            raise FormatError(
+                f"GapNet was trained on {', '.join(PAPER_CHANNELS)}, but the plates have {', '.join(fields.channels)}; "
+                "write evaluate.gapnet: null"
+            )
+        features = gapnet_features(network, fields, pick_device(), running.readers)
+    write_image_features(ImageFeatures(keys, features), out)

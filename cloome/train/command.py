@@ -59,20 +59,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Train, write the log and the model, and remove the state."""
-    config = load_config(arguments.config)
-    with copied_near(arguments.plates, arguments.local_disk) as plates:
-        train(
-            config,
-            plates,
-            arguments.index,
-            arguments.molecules,
-            arguments.split,
-            arguments.method,
-            arguments.seed,
-            arguments.control,
-            arguments.state,
-            arguments.out,
-        )
+    train(
+        load_config(arguments.config),
+        arguments.plates,
+        arguments.index,
+        arguments.molecules,
+        arguments.split,
+        arguments.method,
+        arguments.seed,
+        arguments.control,
+        arguments.state,
+        arguments.out,
+        arguments.local_disk,
+    )
 
 
 def train(
@@ -86,6 +85,7 @@ def train(
     control: str | None,
     state: str | Path,
     out: str | Path,
+    local_disk: str | Path | None = None,
 ) -> None:
     """Train one model, in as many processes as `running.processes` says; a run that was killed goes on.
 
@@ -100,9 +100,11 @@ def train(
     """
     if config.running.gpu:
         require_gpu()
-    inputs = Inputs([str(path) for path in plates], Path(index), Path(molecules), Path(split))
     # A training that outlived its killed workflow has the same state. Of the processes of one training, one asks.
-    with alone(f"{state}.lock") if is_first() else nullcontext():
+    one_training = alone(f"{state}.lock") if is_first() else nullcontext()
+    # Of an untrained network's plates, only the statistics are read.
+    with one_training, copied_near(plates, None if control == "untrained" else local_disk) as near:
+        inputs = Inputs(near, Path(index), Path(molecules), Path(split))
         launch(_train, config.running.processes, config, inputs, method, seed, control, Path(state), Path(out))
 
 

@@ -25,7 +25,7 @@ from cloome.model.device import pick_device
 
 log = logging.getLogger(__name__)
 
-# The others wait while one of them reads, validates or saves.
+# The others wait while one of them copies plates, reads, validates or saves.
 PATIENCE = timedelta(hours=2)
 # Below the ports that Linux hands out by itself (32768 and up).
 FIRST_PORT, PORTS = 20_000, 10_000
@@ -74,7 +74,7 @@ def launch(function: Callable[..., None], processes: int | None, *args: Any) -> 
 
     Where torchrun or srun started several processes, this is one of them and `function` is called here; their number
     is the launcher's. Otherwise processes are started on this machine; a single one is this process itself.
-    A process of torchrun or srun skips Python's own way out afterwards, so nothing that matters may follow this call.
+    A process of torchrun or srun skips Python's own way out afterwards: what matters is not to be left to that.
 
     Parameters
     ----------

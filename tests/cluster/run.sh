@@ -14,7 +14,7 @@ cleanup() {
   if [ -n "$snakemake" ]; then kill -9 "$snakemake" 2> /dev/null || true; fi
   bash "$here/stop.sh" "$work/slurm"
   pkill -9 -f "$work/clone" || true
-  rm -rf "$work" /tmp/nodes-$UID
+  rm -rf "$work"
 }
 trap cleanup EXIT
 bash "$here/start.sh" "$work/slurm"
@@ -22,10 +22,11 @@ bash "$here/start.sh" "$work/slurm"
 mkdir "$work/clone"
 cp -r "$root"/{Snakefile,README.md,cloome,config,envs,profiles,tests,workflow} "$work/clone"
 cd "$work/clone"
-# The profile as shipped but for the lines of the site; in one, a rule gets too little memory at first.
+# The profile as shipped but for the lines of the site, each node with a disk of its own.
 for change in too_little_memory two_nodes; do
   mkdir "profiles/$change"
-  python "$here/site_profile.py" profiles/slurm/profile.yaml "${CORES:-2}" $change > "profiles/$change/profile.yaml"
+  python "$here/site_profile.py" profiles/slurm/profile.yaml "${CORES:-2}" "$work/disk-\$SLURMD_NODENAME" $change \
+    > "profiles/$change/profile.yaml"
 done
 
 # The plugin looks at its jobs after so many seconds, then ten later each time: most jobs here end within the first.
@@ -71,8 +72,8 @@ echo "the demo took $SECONDS s in Slurm"
 scontrol show job > jobs.txt
 python "$here/check_jobs.py" jobs.txt "$job" "$node" || fail "the jobs were not as they should be"
 grep 'going on after epoch' "$log" || fail "the training began again instead of going on: $log"
-grep 'plates copied to' "$log" || fail "the training has not copied its plates to the disk of its node"
-[ -z "$(find /tmp/nodes-$UID -name '*.h5')" ] || fail "copies of plates are left on the disks of the nodes"
+grep -E '([0-9]+) of \1 plates copied' "$log" || fail "the training has not copied its plates to the disk of its node"
+[ -z "$(find "$work"/disk-* -name '*.h5' -not -path "*/disk-$node/*")" ] || fail "copies of plates are left on a node"
 python "$here/equal_tables.py" "$results" results/demo
 
 # The lost node is back, and both train one model.

@@ -1,9 +1,9 @@
 """Print a Slurm profile for the nodes of start.sh, with their lines of the site.
 
-usage: site_profile.py PROFILE CORES too_little_memory|two_nodes
+usage: site_profile.py PROFILE CORES DISK too_little_memory|two_nodes
 
-too_little_memory: for one rule, at the first attempt; and plates are copied to the disk of a node. two_nodes: each
-model is trained by two processes on each of both, with the lines of docs/running.md in the numbers of these nodes.
+Training copies the plates to DISK. too_little_memory: for one rule, at the first attempt. two_nodes: each model is
+trained by two processes on each of both, with the lines of docs/running.md in the numbers of these nodes.
 """
 
 import re
@@ -23,18 +23,17 @@ def two_nodes() -> dict:
     return resources | {"gpu": 4, "tasks_per_node": 2, "cpus_per_task": 2, "mem_mb": 8000}
 
 
-def main(profile: str, cores: str, change: str) -> None:
+def main(profile: str, cores: str, disk: str, change: str) -> None:
     content = yaml.safe_load(Path(profile).read_text(encoding="utf-8"))
     content["default-resources"]["slurm_partition"] = "normal"
     content["max-threads"] = int(cores)
     for resources in content["set-resources"].values():
         if resources.get("slurm_partition") == "gpu":
             resources["slurm_partition"] = "accelerated"
+    content["set-resources"]["train_run"]["local_disk"] = disk
     if change == "two_nodes":
         content["set-resources"]["train_run"] |= two_nodes()
     else:
-        for rule in ("train_run", "embed"):
-            content["set-resources"][rule]["local_disk"] = "/tmp/nodes-$UID"
         content["set-resources"][TOO_LITTLE]["mem_mb"] = "60 * 30 ** (attempt - 1)"
     print(yaml.safe_dump(content, sort_keys=False))
 

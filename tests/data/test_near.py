@@ -1,6 +1,7 @@
 """Copies of plates on a disk near the job: complete, shared, removed by the last reader, left away without space."""
 
 import errno
+import fcntl
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cloome.data.near import copied_near
+from cloome.errors import ConfigError, FormatError
 
 
 @pytest.fixture
@@ -102,10 +104,11 @@ def test_plates_that_do_not_fit_are_read_where_they_lie(plates, disk, monkeypatc
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: free)
     with copied_near(plates, disk) as paths:
         assert paths == [str(plate) for plate in plates]
-    assert "4 plates of 4e-06 GB are to be copied: they are read where they lie" in caplog.text
+    assert "the plates take 4e-06 GB" in caplog.text
 
 
 def test_a_disk_that_another_one_fills_meanwhile_stops_no_job(plates, disk, copies, monkeypatch, caplog):
+    caplog.set_level("INFO")
     copyfile, copied = shutil.copyfile, []
 
     def fill(source, target, **options):
@@ -120,7 +123,32 @@ def test_a_disk_that_another_one_fills_meanwhile_stops_no_job(plates, disk, copi
         assert paths[1:] == [str(plate) for plate in plates[1:]]
         assert Path(paths[0]).parent == copies
         assert len(left(copies)) == 1
-    assert "3 plates are read where they lie" in caplog.text
+    assert "1 of 4 plates copied" in caplog.text
+
+
+def test_a_damaged_plate_is_named_and_not_its_copy(plates, disk):
+    with pytest.raises(FormatError, match=f"^{plates[1]}: damaged$"), copied_near(plates, disk) as paths:
+        raise FormatError(f"{paths[1]}: damaged")
+
+
+def test_without_file_locks_plates_are_read_where_they_lie(plates, disk, monkeypatch, caplog):
+    def refuse(file, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with copied_near(plates, disk) as paths:
+        assert paths == [str(plate) for plate in plates]
+    assert "No locks available: plates are read where they lie" in caplog.text
+
+
+def test_copies_are_for_their_user_alone(plates, disk, copies, monkeypatch):
+    with copied_near(plates, disk):
+        assert copies.stat().st_mode & 0o077 == 0
+    other = os.getuid() + 1
+    copies.rename(disk / f"cloome-plates-{other}")
+    monkeypatch.setattr(os, "getuid", lambda: other)
+    with pytest.raises(ConfigError, match="belongs to another user"), copied_near(plates, disk):
+        pass
 
 
 def test_a_plate_that_is_missing_is_named(plates, disk):

@@ -233,7 +233,7 @@ def corrupt_file(demo: Demo, chance: random.Random) -> str:
 
 def turn_clock(demo: Demo, chance: random.Random) -> str:
     """Inputs have a time in the future or in the past."""
-    files = demo.files("results", "resources", "cloome", "config")
+    files = demo.files("results", "resources")
     chosen = chance.sample(files, chance.randint(1, 5))
     days = chance.choice([-1, 1]) * chance.uniform(0.01, 1000)
     for path in chosen:

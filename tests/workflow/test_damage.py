@@ -57,12 +57,3 @@ def test_a_plate_in_a_shared_folder_that_changed_is_named_and_stays(copied, tmp_
     for _ in range(2):
         assert "it lies in a shared folder, so it stays" in copied.run("plates")
         assert plate.read_bytes() == content
-
-
-def test_code_from_the_future_is_no_error(copied, finished, tables):
-    moment = (time.time() + 1e7,) * 2
-    for name in ("cloome/evaluate/draws.py", "cloome/report/peers.csv"):
-        os.utime(copied.folder / name, moment)
-    (copied.folder / RUN / "evaluation/retrieval.csv").unlink()
-    copied.run()
-    assert tables(copied) == tables(finished)

@@ -57,7 +57,7 @@ def test_every_rule_that_a_profile_names_is_a_rule(root):
     command = [sys.executable, "-m", "snakemake", "--list-rules"]
     listed = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60).stdout
     rules = {line.split()[0] for line in listed.splitlines() if line and not line.startswith(" ")}
-    for name in ("slurm", "kubernetes", "local-gpu"):
+    for name in ("slurm", "kubernetes", "local-gpu", "local-disk"):
         profile = yaml.safe_load((root / "profiles" / name / "profile.yaml").read_text())
         named = set(profile.get("set-resources", {})) | {
             word.split("=")[0] for key in ("groups", "set-threads") for word in profile.get(key, [])

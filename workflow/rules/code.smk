@@ -1,11 +1,12 @@
 # The code that each stage depends on, as a parameter of its rules.
 from hashlib import sha256
 
-# The modules of cloome/ that each stage's result depends on: Snakemake does not see edits in imported code, but redoes
-# a job whose parameters change. As inputs they would do so too; but where jobs share no disk, Snakemake runs what has
-# inputs of its own machine there, and that would be every job. tests/workflow/test_stage_imports.py holds this table against the imports. Left out on
-# purpose: cloome/config*.py (settings come as values), cli.py and errors.py, which change no result; and the stage
-# download, since a verified file is the same whatever fetched it, and terabytes are not fetched again for an edit.
+# The modules of cloome/ that each stage's result depends on. Snakemake does not see edits in imported code, but redoes a
+# job whose parameters change. As inputs the files would have the same effect; but where jobs share no disk, Snakemake
+# runs what reads a file of its own machine there, and that would be every job. tests/workflow/test_stage_imports.py
+# holds this table against the imports. Left out on purpose: cloome/config*.py (settings come as values), cli.py,
+# errors.py and data/near.py, which change no result; and the stage download, since a verified file is the same whatever
+# fetched it, and terabytes are not fetched again for an edit.
 CODE = {
     "simulate": ["simulate", "data/files.py", "data/labels.py", "data/seals.py", "data/sources.py", "data/wells.py"],
     "images": [
@@ -37,7 +38,6 @@ CODE = {
         "data/files.py",
         "data/index.py",
         "data/molecules.py",
-        "data/near.py",
         "data/plates.py",
         "data/read_ahead.py",
         "data/seals.py",
@@ -62,7 +62,6 @@ CODE = {
         "data/image_features.py",
         "data/index.py",
         "data/molecules.py",
-        "data/near.py",
         "data/plates.py",
         "data/read_ahead.py",
         "data/seals.py",

@@ -38,7 +38,7 @@ def remove_changed_files():
                 file=sys.stderr,
             )
             continue
-        print(f"{file} has changed since it was finished: it is removed, and made again", file=sys.stderr)
+        print(f"{file} has changed since it was finished: it is removed, and made again if needed", file=sys.stderr)
         file.unlink()
 
 
