@@ -98,15 +98,15 @@ main()
 
 @needs_kubernetes
 @pytest.mark.parametrize(
-    ("config", "here"),
+    ("configs", "here"),
     [
         # The simulated site stands for hosts on the internet, and lies on this machine.
-        ("config/config.yaml", "simulate download_metadata download_plate download_table provenance"),
-        ("config/paper.yaml", ""),
+        (["config/config.yaml"], "download_metadata download_plate download_table provenance simulate"),
+        (["config/paper.yaml", "one_plate.yaml"], ""),
     ],
 )
-def test_on_kubernetes_all_jobs_but_those_with_files_of_this_machine_are_pods(clone, bucket, config, here):
-    (clone.folder / "one_plate.yaml").write_text("screen: {plates: ['24277']}" if here == "" else "")
-    output = plan(clone, "kubernetes", config, "one_plate.yaml", python=("-c", WITH_LOCAL_FILES))
+def test_on_kubernetes_all_jobs_but_those_with_files_of_this_machine_are_pods(clone, bucket, configs, here):
+    (clone.folder / "one_plate.yaml").write_text("screen: {plates: ['24277']}")
+    output = plan(clone, "kubernetes", *configs, python=("-c", WITH_LOCAL_FILES))
     assert re.search(r"^train_run +\d+$", output, re.MULTILINE)
-    assert re.search(r"^here:(.*)$", output, re.MULTILINE)[1].split() == sorted(here.split())
+    assert re.search(r"^here:(.*)$", output, re.MULTILINE)[1].strip() == here
