@@ -30,7 +30,7 @@ for change in too_little_memory two_nodes; do
 done
 
 # The plugin looks at its jobs after so many seconds, then ten later each time: most jobs here end within the first.
-often=(--slurm-init-seconds-before-status-checks 10 --seconds-between-status-checks 1)
+often=(--slurm-init-seconds-before-status-checks 5 --seconds-between-status-checks 1)
 snakemake --profile profiles/too_little_memory "${often[@]}" --configfile config/config.yaml "$@" > run.log 2>&1 &
 snakemake=$!
 
