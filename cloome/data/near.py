@@ -41,10 +41,7 @@ def copied_near(plates: Sequence[str | Path], folder: str | Path | None) -> Iter
         return
     folder = _own_folder(Path(folder))
     with open(folder / "in_use", "a+") as users:
-        try:
-            fcntl.flock(users, fcntl.LOCK_SH)
-        except OSError as error:
-            log.warning("%s: %s: plates are read where they lie", folder, error.strerror)
+        if not _takes_a_share(users.fileno(), folder):
             yield plates
             return
         try:
@@ -67,6 +64,16 @@ def _own_folder(disk: Path) -> Path:
     if folder.stat().st_uid != os.getuid():
         raise ConfigError(f"{folder} belongs to another user; name another local_disk in the profile")
     return folder
+
+
+def _takes_a_share(users: int, folder: Path) -> bool:
+    """Take a share of the lock that keeps the copies; False on a disk without locks."""
+    try:
+        fcntl.flock(users, fcntl.LOCK_SH)
+    except OSError as error:
+        log.warning("%s: %s: plates are read where they lie", folder, error.strerror)
+        return False
+    return True
 
 
 def _copies(plates: list[Path], folder: Path) -> list[str]:

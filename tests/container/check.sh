@@ -62,8 +62,8 @@ cp -r "$work/inside" "$work/outside"
 run() { "$@" > "$work/run.log" 2>&1 || { tail -60 "$work/run.log"; exit 1; }; }
 export OMP_NUM_THREADS=1
 run snakemake --cores 2 --directory "$work/outside" --configfile "$work/outside/tiny.yaml"
-run buildah run --isolation chroot --user 1000:1000 --env OMP_NUM_THREADS=1 -v "$work/inside:/work" \
-  "$container" -- snakemake --cores 2 --directory /work --configfile /work/tiny.yaml
+run buildah run --isolation chroot --user 1000:1000 --env OMP_NUM_THREADS=1 -v "$work/inside:/experiment" \
+  "$container" -- snakemake --cores 2 --directory /experiment --configfile /experiment/tiny.yaml
 (cd "$work/outside/results/tiny" && find . -path '*/evaluation/*.csv') | sort > "$work/tables"
 [ -s "$work/tables" ]
 while read -r table; do cmp "$work/outside/results/tiny/$table" "$work/inside/results/tiny/$table"; done < "$work/tables"
