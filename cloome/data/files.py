@@ -1,22 +1,18 @@
 """Writing so that a file is whole or absent, and reading so that a wrong file is named as such."""
 
 import errno
-import fcntl
-import logging
 import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 import h5py
 import pandas as pd
 
+from cloome.data.locks import locked
 from cloome.data.seals import seal
 from cloome.errors import FormatError
-
-log = logging.getLogger(__name__)
 
 # HDF5 crashes when it releases a file that could not be written to its end, as on a full disk. An error holds on to
 # the file through its traceback, so these errors are kept.
@@ -43,7 +39,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     # The same name each time, so that what a killed process left behind is overwritten by the next.
     temporary = path.with_name(f".{path.name}.tmp")
-    with _locked(temporary):
+    with locked(temporary):
         try:
             yield temporary
             os.replace(temporary, path)
@@ -51,35 +47,6 @@ def replacing(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
             raise
         seal(path)
-
-
-@contextmanager
-def alone(path: str | Path) -> Iterator[None]:
-    """Hold the file `path` as a lock, and wait for another process that has it; the file is removed at the end."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(path):
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
-
-
-def _locked(path: Path) -> BinaryIO:
-    """Open a file that no other process has; the one to wait for may be a job that outlived its killed workflow."""
-    while True:
-        file = open(path, "ab")  # noqa: SIM115 (the caller closes it)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.info("%s: waiting for another process that is writing it", path)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError:
-            return file  # some network disks have no locks; there, one workflow per folder is what keeps two apart
-        # While this one waited, the other may have renamed or removed the file.
-        if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
-            return file
-        file.close()
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
-from cloome.data.files import alone
-from cloome.errors import ConfigError, FormatError
+from cloome.data.locks import alone, own_folder
+from cloome.errors import FormatError
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def copied_near(plates: Sequence[str | Path], folder: str | Path | None) -> Iter
 
     Raises
     ------
-    ConfigError
+    CloomeError
         If the folder of the copies belongs to another user.
     FormatError
         As raised while the copies are read, with the plate in place of its copy.
@@ -39,7 +39,8 @@ def copied_near(plates: Sequence[str | Path], folder: str | Path | None) -> Iter
     if not folder:
         yield plates
         return
-    folder = _own_folder(Path(folder))
+    # All that is in the folder goes in the end, so it has to be this user's.
+    folder = own_folder(Path(folder) / f"cloome-plates-{os.getuid()}", "name another local_disk in the profile")
     with open(folder / "in_use", "a+") as users:
         if not _takes_a_share(users.fileno(), folder):
             yield plates
@@ -54,16 +55,6 @@ def copied_near(plates: Sequence[str | Path], folder: str | Path | None) -> Iter
             raise FormatError(text) from error
         finally:
             _remove_unless_read(users.fileno(), folder)
-
-
-def _own_folder(disk: Path) -> Path:
-    """A folder of this user alone: /tmp is everybody's, and all that is in the folder goes in the end."""
-    folder = disk / f"cloome-plates-{os.getuid()}"
-    disk.mkdir(parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
-        raise ConfigError(f"{folder} belongs to another user; name another local_disk in the profile")
-    return folder
 
 
 def _takes_a_share(users: int, folder: Path) -> bool:

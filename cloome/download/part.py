@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from cloome.data.files import replacing
+from cloome.data.locks import is_still
 from cloome.data.seals import seal
 from cloome.errors import CloomeError
 
@@ -120,6 +121,6 @@ class Part:
                 # Some network disks have no locks; there, one workflow per folder is what keeps two apart.
                 return file
             # Between opening and locking, another process may have finished the file and renamed it.
-            if self.path.exists() and os.path.samestat(os.fstat(file.fileno()), self.path.stat()):
+            if is_still(file, self.path):
                 return file
             file.close()

@@ -7,7 +7,6 @@ import fcntl
 import logging
 import os
 import random
-import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import quote, urlsplit
 
-from cloome.errors import CloomeError
+from cloome.data.locks import own_folder
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +33,8 @@ def connection(url: str, limit: int) -> Iterator[None]:
         If the folder of the locks belongs to another user.
     """
     host = urlsplit(url).netloc.lower()
-    folder = _folder() / quote(host, safe="")
+    locks = Path(tempfile.gettempdir()) / f"cloome-connections-{os.getuid()}"
+    folder = own_folder(locks, "set TMPDIR to a folder of your own") / quote(host, safe="")
     folder.mkdir(exist_ok=True)
     said = False
     while (lock := _free_slot(folder, limit)) is None:
@@ -44,15 +44,6 @@ def connection(url: str, limit: int) -> Iterator[None]:
         time.sleep(LOOK_AGAIN * random.uniform(0.5, 1.5))
     with lock:
         yield
-
-
-def _folder() -> Path:
-    folder = Path(tempfile.gettempdir()) / f"cloome-connections-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
-        raise CloomeError(f"{folder}: belongs to someone else; set TMPDIR to a folder of your own")
-    return folder
 
 
 def _free_slot(folder: Path, limit: int) -> IO | None:

@@ -14,8 +14,8 @@ import torch
 from cloome import __version__
 from cloome.config import CONTROLS, METHODS, Config
 from cloome.config_files import load_config
-from cloome.data.files import alone
 from cloome.data.index import read_index
+from cloome.data.locks import alone
 from cloome.data.molecules import Molecules, read_molecules
 from cloome.data.near import copied_near
 from cloome.data.plates import open_plate

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cloome.data.near import copied_near
-from cloome.errors import ConfigError, FormatError
+from cloome.errors import CloomeError, FormatError
 
 
 @pytest.fixture
@@ -147,7 +147,10 @@ def test_copies_are_for_their_user_alone(plates, disk, copies, monkeypatch):
     other = os.getuid() + 1
     copies.rename(disk / f"cloome-plates-{other}")
     monkeypatch.setattr(os, "getuid", lambda: other)
-    with pytest.raises(ConfigError, match="belongs to another user"), copied_near(plates, disk):
+    with (
+        pytest.raises(CloomeError, match="not a folder of this user; name another local_disk"),
+        copied_near(plates, disk),
+    ):
         pass
 
 

@@ -1,4 +1,4 @@
-"""Two processes that write the same file, or do the same work, take turns."""
+"""Two processes that write the same file take turns."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from cloome.data.files import alone, replacing
+from cloome.data.files import replacing
 
 SLOW_WRITER = """
 import sys, time
@@ -62,9 +62,3 @@ def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
         fail()
     assert path.read_text() == "old"
     assert [left.name for left in tmp_path.iterdir()] == ["file"]
-
-
-def test_the_lock_of_some_work_is_gone_when_the_work_is_done(tmp_path):
-    with alone(tmp_path / "runs/state.lock"):
-        assert (tmp_path / "runs/state.lock").exists()
-    assert not list((tmp_path / "runs").iterdir())

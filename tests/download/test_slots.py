@@ -76,5 +76,5 @@ def test_a_connection_is_free_again_after_an_error(monkeypatch):
 
 def test_a_folder_that_someone_else_put_there_is_not_used(tmp_path, monkeypatch):
     monkeypatch.setattr(slots.os, "getuid", lambda: 12345)
-    with pytest.raises(CloomeError, match="belongs to someone else; set TMPDIR"), connection("http://one/file", 1):
+    with pytest.raises(CloomeError, match="not a folder of this user; set TMPDIR"), connection("http://one/file", 1):
         pass

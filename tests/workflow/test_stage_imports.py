@@ -18,6 +18,7 @@ LEFT_OUT = {
     "cloome.config_files",
     "cloome.config_screen",
     "cloome.config_training",
+    "cloome.data.locks",
     "cloome.data.near",
     "cloome.errors",
 }
