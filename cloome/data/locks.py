@@ -1,5 +1,6 @@
 """Taking turns with other processes. A process that ends in whatever way loses its locks, so it holds nobody up."""
 
+import errno
 import fcntl
 import logging
 import os
@@ -31,16 +32,26 @@ def locked(path: Path) -> BinaryIO:
     while True:
         file = open(path, "ab")  # noqa: SIM115 (the caller closes it)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.info("%s: waiting for another process that is writing it", path)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError:
-            return file  # some network disks have no locks; there, one workflow per folder is what keeps two apart
-        # While this one waited, the other may have renamed or removed the file.
-        if is_still(file, path):
-            return file
+            _wait_for(file, path)
+            # While this one waited, the other may have renamed or removed the file.
+            if is_still(file, path):
+                return file
+        except OSError as error:
+            if error.errno != errno.ESTALE:  # what a network disk calls a file that another machine has removed
+                raise
         file.close()
+
+
+def _wait_for(file: BinaryIO, path: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        log.info("%s: waiting for another process that is writing it", path)
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError as error:
+        # Some network disks have no locks; there, one workflow per folder is what keeps two apart.
+        if error.errno == errno.ESTALE:
+            raise
 
 
 def is_still(file: BinaryIO, path: Path) -> bool:

@@ -5,11 +5,14 @@ import fcntl
 import logging
 import os
 import shutil
+import signal
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import TextIO
 
 from cloome.data.locks import alone, own_folder
 from cloome.errors import FormatError
@@ -17,13 +20,17 @@ from cloome.errors import FormatError
 log = logging.getLogger(__name__)
 
 GIGABYTE = 1e9
+# Copies leave this share of the disk to others: a training itself needs a little of it.
+KEPT_FREE = 0.02
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
 def copied_near(plates: Sequence[str | Path], folder: str | Path | None) -> Iterator[list[str]]:
     """Yield the paths of copies of the plates below a folder; without a folder, those of the plates themselves.
 
-    Jobs of one user on one machine share the copies, and the last one removes them, with what a killed job has left.
+    Jobs of one user on one machine share the copies, and the last one removes them, also when it ends by SIGTERM, as at
+    the end of a job's time. What a killed job has left serves the next one, or makes room for it.
     Plates for which there is no space are read where they lie, and a line of the log says so.
 
     Raises
@@ -36,17 +43,14 @@ def copied_near(plates: Sequence[str | Path], folder: str | Path | None) -> Iter
         If a plate cannot be read, or the folder cannot be written to.
     """
     plates = [str(plate) for plate in plates]
-    if not folder:
+    users = _take_a_share(Path(folder), plates) if folder else None
+    if users is None:
         yield plates
         return
-    # All that is in the folder goes in the end, so it has to be this user's.
-    folder = own_folder(Path(folder) / f"cloome-plates-{os.getuid()}", "name another local_disk in the profile")
-    with open(folder / "in_use", "a+") as users:
-        if not _takes_a_share(users.fileno(), folder):
-            yield plates
-            return
+    copies: list[str] = []
+    with users, _removed_by_a_signal(users):
         try:
-            copies = _copies([Path(plate) for plate in plates], folder)
+            copies = _copies([Path(plate) for plate in plates], _folder_of(users))
             yield copies
         except FormatError as error:
             text = str(error)
@@ -54,17 +58,52 @@ def copied_near(plates: Sequence[str | Path], folder: str | Path | None) -> Iter
                 text = text.replace(copy, plate)
             raise FormatError(text) from error
         finally:
-            _remove_unless_read(users.fileno(), folder)
+            _leave(users)
 
 
-def _takes_a_share(users: int, folder: Path) -> bool:
-    """Take a share of the lock that keeps the copies; False on a disk without locks."""
+def _take_a_share(disk: Path, plates: list[str]) -> TextIO | None:
+    """Take a share of the lock that keeps the copies; None on a disk without locks, or with no space even for that."""
     try:
+        # All that is in the folder goes in the end, so it has to be this user's.
+        folder = own_folder(disk / f"cloome-plates-{os.getuid()}", "name another local_disk in the profile")
+        users = open(folder / "in_use", "a+")  # noqa: SIM115 (the caller closes it)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        log.warning("%s: %s: plates are read where they lie", disk, error.strerror)
+        return None
+    wanted = {_place(Path(plate), folder) for plate in plates}
+    try:
+        _remove_unless_read(users, wanted)
         fcntl.flock(users, fcntl.LOCK_SH)
     except OSError as error:
+        users.close()
         log.warning("%s: %s: plates are read where they lie", folder, error.strerror)
-        return False
-    return True
+        return None
+    return users
+
+
+def _folder_of(users: TextIO) -> Path:
+    return Path(users.name).parent
+
+
+@contextmanager
+def _removed_by_a_signal(users: TextIO) -> Iterator[None]:
+    """Let SIGTERM remove the copies before it ends the process."""
+    if threading.current_thread() is not threading.main_thread():  # others have no signals
+        yield
+        return
+
+    def leave(number: int, frame: object) -> None:
+        _leave(users)
+        signal.signal(number, before)
+        signal.raise_signal(number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _copies(plates: list[Path], folder: Path) -> list[str]:
@@ -72,13 +111,14 @@ def _copies(plates: list[Path], folder: Path) -> list[str]:
     start = time.perf_counter()
     with alone(folder / "copying"):
         copies = {plate: _place(plate, folder) for plate in plates}
-        missing = [plate for plate, copy in copies.items() if not _same(plate, copy)]
-        size, free = sum(plate.stat().st_size for plate in missing), shutil.disk_usage(folder).free
+        missing = [plate for plate, copy in copies.items() if not copy.is_file()]
+        size, disk = sum(plate.stat().st_size for plate in missing), shutil.disk_usage(folder)
+        free = max(0, disk.free - KEPT_FREE * disk.total)
         if size <= free:
             left = _copy_in_turn(missing, copies)
         else:
             left = missing
-            log.warning("%s has %.3g GB left, the plates take %.3g GB", folder, free / GIGABYTE, size / GIGABYTE)
+            log.warning("%s has %.3g GB for plates, they take %.3g GB", folder, free / GIGABYTE, size / GIGABYTE)
     log.info(
         "%d of %d plates copied to %s, %.3g GB in %.0f s; %d are read where they lie",
         len(missing) - len(left),
@@ -92,16 +132,13 @@ def _copies(plates: list[Path], folder: Path) -> list[str]:
 
 
 def _place(plate: Path, folder: Path) -> Path:
-    """Where the copy of a plate lies: plates of other screens or settings may have the same name."""
-    return folder / f"{plate.stem}-{sha256(os.fsencode(plate.resolve())).hexdigest()[:12]}{plate.suffix}"
+    """Where the copy of a plate as it is now lies: plates of other screens or settings may have the same name.
 
-
-def _same(plate: Path, copy: Path) -> bool:
-    """Whether a copy is there, and of the plate as it is now."""
-    if not copy.is_file():
-        return False
-    one, other = plate.stat(), copy.stat()
-    return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
+    The time is in the name, as some disks keep it less exactly.
+    """
+    now = plate.stat()
+    this = f"{plate.resolve()} {now.st_size} {now.st_mtime_ns}"
+    return folder / f"{plate.stem}-{sha256(os.fsencode(this)).hexdigest()[:12]}{plate.suffix}"
 
 
 def _copy_in_turn(plates: list[Path], copies: dict[Path, Path]) -> list[Path]:
@@ -109,10 +146,10 @@ def _copy_in_turn(plates: list[Path], copies: dict[Path, Path]) -> list[Path]:
     for number, plate in enumerate(plates):
         temporary = copies[plate].with_suffix(".tmp")
         try:
-            shutil.copy2(plate, temporary)
+            shutil.copyfile(plate, temporary)
             os.replace(temporary, copies[plate])
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in FULL:
                 raise
             return plates[number:]
         finally:
@@ -120,12 +157,20 @@ def _copy_in_turn(plates: list[Path], copies: dict[Path, Path]) -> list[Path]:
     return []
 
 
-def _remove_unless_read(users: int, folder: Path) -> None:
-    """Remove all copies, unless another job holds its share of the lock, and so reads them."""
+def _leave(users: TextIO) -> None:
+    """End the use of the copies. What cannot be removed stops nothing: what was computed from it is worth more."""
+    try:
+        _remove_unless_read(users)
+    except OSError as error:
+        log.warning("%s: copies of plates stay: %s", _folder_of(users), error.strerror)
+
+
+def _remove_unless_read(users: TextIO, but: Set[Path] = frozenset()) -> None:
+    """Give up a share, and remove copies unless another job holds one, and so reads them."""
     try:
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return
     for pattern in ("*.h5", "*.tmp"):
-        for file in folder.glob(pattern):
-            file.unlink()
+        for file in set(_folder_of(users).glob(pattern)) - but:
+            file.unlink(missing_ok=True)

@@ -1,5 +1,7 @@
 """Processes that do the same work take turns, and share folders with nobody else."""
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -60,3 +62,20 @@ def test_a_link_in_place_of_a_folder_is_not_followed(tmp_path, target):
     (tmp_path / "cloome").symlink_to(tmp_path / target)
     with pytest.raises(CloomeError, match="not a folder of this user"):
         own_folder(tmp_path / "cloome", "take another")
+
+
+@pytest.mark.parametrize("step", ["waiting", "looking"])
+def test_a_lock_that_another_machine_removed_is_asked_for_again(tmp_path, monkeypatch, step):
+    """On a network disk, what another machine has removed is a stale file."""
+    stale = iter([OSError(errno.ESTALE, os.strerror(errno.ESTALE))])
+    module, name = {"waiting": (fcntl, "flock"), "looking": (os.path, "samefile")}[step]
+    real = getattr(module, name)
+
+    def once(*arguments):
+        if error := next(stale, None):
+            raise error
+        return real(*arguments)
+
+    monkeypatch.setattr(module, name, once)
+    with alone(tmp_path / "lock"):
+        assert (tmp_path / "lock").exists()

@@ -4,8 +4,10 @@ import errno
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -76,20 +78,23 @@ def test_a_second_job_reads_the_copies_of_the_first_and_the_last_one_removes_the
     assert left(copies) == []
 
 
-def test_what_a_killed_job_left_is_used_if_it_is_complete_and_removed_in_the_end(plates, disk, copies):
+def test_what_a_killed_job_left_is_used_if_it_is_of_these_plates_and_else_makes_room(plates, disk, copies, monkeypatch):
     with copied_near(plates, disk) as paths:
-        kept = {path: Path(path).read_bytes() for path in paths}
-        times = {path: os.stat(path) for path in paths}
-    first, second, *_ = kept
-    shutil.copy(plates[0], first)  # of another time: it may be cut off
-    Path(second).write_bytes(kept[second])
-    os.utime(second, ns=(times[second].st_atime_ns, times[second].st_mtime_ns))
-    (copies / "24277-abc.tmp").write_bytes(b"half")
-    untouched = os.stat(second).st_ino
-    with copied_near(plates, disk) as paths:
-        assert [Path(path).read_bytes() for path in paths] == list(kept.values())
-        assert os.stat(second).st_ino == untouched
+        kept = Path(paths[1]).read_bytes()
+    Path(paths[1]).write_bytes(kept)
+    (copies / "24277-0123456789ab.h5").write_bytes(b"of another screen")
+    (copies / "24277-ba9876543210.tmp").write_bytes(b"half")
+    inode = os.stat(paths[1]).st_ino
+    with copied_near(plates, disk) as again:
+        assert again == paths
+        assert os.stat(paths[1]).st_ino == inode
+        assert left(copies) == sorted(Path(path).name for path in paths)
     assert left(copies) == []
+
+
+def test_copies_of_another_job_are_no_leftovers(plates, disk):
+    with copied_near(plates[:2], disk) as first, copied_near(plates[2:], disk) as second:
+        assert all(Path(path).is_file() for path in [*first, *second])
 
 
 def test_a_plate_that_was_made_anew_is_copied_anew(plates, disk):
@@ -104,7 +109,34 @@ def test_plates_that_do_not_fit_are_read_where_they_lie(plates, disk, monkeypatc
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: free)
     with copied_near(plates, disk) as paths:
         assert paths == [str(plate) for plate in plates]
-    assert "the plates take 4e-06 GB" in caplog.text
+    assert "they take 4e-06 GB" in caplog.text
+
+
+def test_copies_leave_a_little_of_the_disk_to_others(plates, disk, monkeypatch):
+    disk_usage = type(shutil.disk_usage(plates[0]))
+    for free, fits in ((6000, True), (5999, False)):
+        monkeypatch.setattr(shutil, "disk_usage", lambda folder, free=free: disk_usage(100_000, 0, free))
+        with copied_near(plates, disk) as paths:
+            assert (paths != [str(plate) for plate in plates]) is fits
+
+
+def test_a_disk_without_space_for_the_folder_stops_no_job(plates, disk, monkeypatch, caplog):
+    def refuse(folder, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with copied_near(plates, disk) as paths:
+        assert paths == [str(plate) for plate in plates]
+    assert "No space left on device: plates are read where they lie" in caplog.text
+
+
+def test_a_copy_that_cannot_be_removed_costs_no_result(plates, disk, monkeypatch, caplog):
+    def refuse(path, **options):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with copied_near(plates, disk):
+        monkeypatch.setattr(Path, "unlink", refuse)
+    assert "copies of plates stay: Read-only file system" in caplog.text
 
 
 def test_a_disk_that_another_one_fills_meanwhile_stops_no_job(plates, disk, copies, monkeypatch, caplog):
@@ -177,3 +209,16 @@ def test_jobs_that_begin_and_end_at_any_time_never_miss_a_copy(plates, disk, cop
     jobs = [subprocess.Popen([sys.executable, "-c", READER, disk, *plates]) for _ in range(3)]
     assert [job.wait() for job in jobs] == [0, 0, 0]
     assert left(copies) == []
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_job_at_the_end_of_its_time_removes_its_copies_unless_another_one_reads_them(plates, disk, copies, shared):
+    waiting = "import sys, time\nfrom cloome.data.near import copied_near\n"
+    waiting += "with copied_near(sys.argv[2:], sys.argv[1]):\n    print(flush=True)\n    time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", waiting, disk, *plates], stdout=subprocess.PIPE) as job:
+        job.stdout.readline()
+        assert len(left(copies)) == 4
+        with copied_near(plates, disk) if shared else nullcontext():
+            job.terminate()
+            assert job.wait() == -signal.SIGTERM
+            assert len(left(copies)) == (4 if shared else 0)
