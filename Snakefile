@@ -12,6 +12,7 @@ if not workflow.overwrite_configfiles:
 include: "workflow/rules/common.smk"
 include: "workflow/rules/code.smk"
 include: "workflow/rules/resume.smk"
+include: "workflow/rules/start.smk"
 include: "workflow/rules/simulate.smk"
 include: "workflow/rules/download.smk"
 include: "workflow/rules/images.smk"

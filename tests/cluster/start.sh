@@ -12,8 +12,8 @@ if [ -e /etc/slurm/slurm.conf ]; then
   exit 1
 fi
 if ! command -v slurmctld > /dev/null || ! command -v slurmd > /dev/null || ! command -v munged > /dev/null; then
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge > /dev/null
+  apt-get update -qq -o Acquire::Retries=3
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o Acquire::Retries=3 --no-install-recommends slurm-wlm munge > /dev/null
 fi
 
 mkdir -p "$folder"/{state,log,run,munge}

@@ -20,20 +20,22 @@ clean() {
 trap clean EXIT
 
 step() { printf '%s (%s s)\n' "$1" "$SECONDS"; }
+# What fetches packages is tried once more.
+twice() { "$@" || { sleep 10 && "$@"; }; }
 
 tools=()
 command -v buildah > /dev/null || tools+=(buildah crun)
 command -v debootstrap > /dev/null || tools+=(debootstrap)
 if [ ${#tools[@]} -gt 0 ]; then
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${tools[@]}" > /dev/null
+  apt-get update -qq -o Acquire::Retries=3
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o Acquire::Retries=3 --no-install-recommends "${tools[@]}" > /dev/null
 fi
 
 if buildah inspect --type image "$base" > /dev/null 2>&1 || timeout 60 buildah pull -q "$base" > /dev/null 2>&1; then
   step "the base image is $base"
 else
   step "no registry gives $base: a fresh root of the same Debian stands for it"
-  debootstrap --variant=minbase bookworm "$work/base" > "$work/debootstrap.log"
+  twice debootstrap --variant=minbase bookworm "$work/base" > "$work/debootstrap.log"
   scratch=$(buildah from scratch)
   buildah add -q "$scratch" "$work/base" / > /dev/null
   buildah commit -q "$scratch" "$substitute" > /dev/null
@@ -47,7 +49,7 @@ python3 tests/container/pip_settings.py "$work/pip" > "$work/mounts"
 while read -r mount; do mounts+=(-v "$mount"); done < "$work/mounts"
 
 step "building"
-buildah bud --isolation chroot --layers=false -q --from "$base" "${mounts[@]}" -t "$image" . > "$work/build.log" 2>&1 ||
+twice buildah bud --isolation chroot --layers=false -q --from "$base" "${mounts[@]}" -t "$image" . > "$work/build.log" 2>&1 ||
   { tail -40 "$work/build.log"; exit 1; }
 container=$(buildah from "$image")
 

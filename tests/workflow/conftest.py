@@ -74,6 +74,14 @@ def finished(root, tmp_path_factory) -> Clone:
     return clone
 
 
+@pytest.fixture
+def copied(finished, clone) -> Clone:
+    """A clone with the results of a finished one, and with what Snakemake remembers of them."""
+    shutil.rmtree(clone.folder)
+    shutil.copytree(finished.folder, clone.folder, symlinks=True)
+    return clone
+
+
 @pytest.fixture(scope="session")
 def isolated(root, tmp_path_factory) -> Clone:
     """A clone in which the experiment has run with one environment per stage, made by the stand-in for conda."""

@@ -1,7 +1,6 @@
 """Files that are gone, damaged or of a strange time: the same command ends with the same tables."""
 
 import os
-import shutil
 import time
 
 import pytest
@@ -9,14 +8,6 @@ import pytest
 pytestmark = pytest.mark.slow
 
 RUN = "results/tiny/runs/random-cloob-seed0"
-
-
-@pytest.fixture
-def copied(finished, clone):
-    """A clone with the results of a finished one, and with what Snakemake remembers of them."""
-    shutil.rmtree(clone.folder)
-    shutil.copytree(finished.folder, clone.folder, symlinks=True)
-    return clone
 
 
 def flip_a_byte(path):

@@ -8,13 +8,6 @@ import pandas as pd
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
-# profiles/default wins over the profile of a cluster. Its cores and its one GPU are those of this machine, and would cut
-# down what jobs elsewhere ask for.
-ON_CLUSTER = workflow.resource_settings.nodes is not None
-if ON_CLUSTER:
-    for limit in ("_cores", "gpu"):
-        workflow.global_resources[limit] = None
-
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 

@@ -10,7 +10,7 @@ LIVING = Path(".snakemake/living_run")
 
 
 def remove_stale_lock():
-    """Take this folder's file lock, for as long as the process lives; with it, clear what a killed run left locked."""
+    """Take this folder's file lock, until it is closed; with it, clear what a killed run left locked. None: no lock."""
     LIVING.parent.mkdir(exist_ok=True)
     living = LIVING.open("a+", encoding="utf-8")
     try:
@@ -18,9 +18,12 @@ def remove_stale_lock():
     except OSError:
         return None  # another run lives, and Snakemake will say so
     living.seek(0)
-    if living.read() == socket.gethostname():  # a run on another machine may live, for all that is known here
-        for lock in Path(".snakemake/locks").glob("*.lock"):
-            lock.unlink(missing_ok=True)
+    locks = list(Path(".snakemake/locks").glob("*.lock"))
+    if locks and living.read() != socket.gethostname():
+        living.close()
+        return None  # a run on another machine may live, for all that is known here
+    for lock in locks:
+        lock.unlink(missing_ok=True)
     living.truncate(0)
     living.write(socket.gethostname())
     living.flush()
@@ -40,9 +43,3 @@ def remove_changed_files():
             continue
         print(f"{file} has changed since it was finished: it is removed, and made again if needed", file=sys.stderr)
         file.unlink()
-
-
-if workflow.is_main_process and not workflow.dryrun:
-    HELD = remove_stale_lock()
-    if HELD:
-        remove_changed_files()
