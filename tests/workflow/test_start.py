@@ -1,29 +1,14 @@
-"""Before a run: what a command that only looks leaves alone, whose locks are cleared, how many cores jobs get."""
+"""Before a run: what only looks changes nothing, whose locks are cleared, how many cores jobs get, is there a GPU."""
 
 import re
-import socket
 
 import pytest
 
+from cloome.model.device import pick_device
+
 pytestmark = pytest.mark.slow
 
-TABLE = "results/tiny/runs/random-cloob-seed0/evaluation/retrieval.csv"
-
-
-@pytest.fixture
-def locked(copied):
-    """A folder of results with a lock as a killed run leaves it, and the name of the machine that it ran on."""
-
-    def by(machine: str):
-        folder = copied.folder / ".snakemake"
-        (folder / "living_run").write_text(machine)
-        # Each lock names the files that are made, so that other runs keep away from them.
-        (folder / "locks").mkdir(exist_ok=True)
-        (folder / "locks/0.output.lock").write_text(f"{TABLE}\n")
-        (copied.folder / TABLE).unlink()
-        return copied
-
-    return by
+TABLE = "results/tiny/report/methods.csv"  # which is made in no time
 
 
 @pytest.mark.parametrize("words", [["-n"], ["--touch"], ["--summary"], ["--unlock"], ["--lint"]])
@@ -34,23 +19,45 @@ def test_commands_that_only_look_remove_nothing(copied, words):
     assert damaged.read_bytes() == b"damaged"
 
 
-def test_the_lock_of_a_run_that_was_killed_on_this_machine_is_cleared(locked):
-    locked(socket.gethostname()).run()
-
-
-def test_the_lock_of_a_run_on_another_machine_stays_until_it_is_unlocked(locked):
-    clone = locked("another")
+def test_the_lock_of_a_run_on_another_machine_stays_until_it_is_unlocked(copied):
+    """That of a run on this machine is cleared: test_kill.py."""
+    (copied.folder / TABLE).unlink()
+    # Each lock names the files that are made, so that other runs keep away from them.
+    lock = copied.folder / ".snakemake/locks/0.output.lock"
+    lock.parent.mkdir(exist_ok=True)
+    lock.write_text(f"{TABLE}\n")
+    (copied.folder / ".snakemake/living_run").write_text("another")
     for _ in range(2):
-        process = clone.start()
+        process = copied.start()
         output, _ = process.communicate(timeout=300)
         assert process.returncode == 1
         assert "--unlock" in output, output[-3000:]
-    clone.run("--unlock")
-    clone.run()
+    copied.run("--unlock")
+    copied.run()
+    assert (copied.folder / TABLE).is_file()
 
 
-@pytest.mark.parametrize(("words", "cores"), [(["-j", "1"], 1), (["--jobs", "1", "--cores", "2"], 1), ([], 2)])
-def test_jobs_mean_cores_where_they_run_on_this_machine(copied, words, cores):
+def test_jobs_mean_cores_where_they_run_on_this_machine(copied):
     (copied.folder / TABLE).unlink()
-    output = copied.run(*words)
-    assert re.search(rf"^Provided cores: {cores}\b", output, re.MULTILINE), output[-3000:]
+    assert "\nProvided cores: 1 " in copied.run("--jobs", "1"), "of the two that the command gives"
+
+
+def test_without_the_gpu_that_it_needs_a_run_ends_before_anything_is_fetched(clone):
+    if pick_device().type == "cuda":
+        pytest.skip("there is a GPU")
+    process = clone.start("--until", "gpu_check", configs=["tests/workflow/tiny.yaml", "tests/workflow/gpu.yaml"])
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert "cloome gpu: running.gpu is true, but" in output
+    assert "Traceback" not in output
+    assert re.search(r"^WorkflowError:?\n?.*At least one job did not complete", output, re.MULTILINE), output[-2000:]
+    assert not (clone.folder / "resources").exists()
+
+
+@pytest.mark.parametrize("build", ["", ".gpu"])
+def test_stages_with_a_gpu_have_the_environment_with_its_build_of_pytorch_if_they_must(clone, root, build):
+    clone.programs = root / "tests/envs/conda/bin"
+    configs = ["tests/workflow/tiny.yaml", *(["tests/workflow/gpu.yaml"] if build else [])]
+    image = clone.run("--containerize", configs=configs)
+    found = set(re.findall(r"source: envs/(train|embed)(.*)\.yaml", image))
+    assert found == {("train", build), ("embed", build)}

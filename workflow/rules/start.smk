@@ -1,16 +1,24 @@
-# What is done before a run. Snakemake says whether a command runs jobs, and where, only when it has read all files of the
-# workflow: in the words with which it calls `execute`. A command that only looks, such as `snakemake -n`, changes nothing.
-snakemake_executes = workflow.execute
+# What is done before a run. Whether a command runs jobs, and where, Snakemake knows only when all files of the workflow are
+# read, just before it plans. A command that only looks, such as `snakemake -n`, changes nothing.
+from contextlib import ContextDecorator
 
 
-def prepare_and_execute(executor_plugin, **settings):
-    set_limits()
-    kind = executor_plugin.common_settings
-    held = None if kind.dryrun_exec or kind.touch_exec else remove_stale_lock()
-    if held:
-        remove_changed_files()
-    # The lock is held until this returns.
-    return snakemake_executes(executor_plugin=executor_plugin, **settings)
+class Prepared(ContextDecorator):
+    """Prepares what is called. As a decorator it does not count as the place of what fails in there."""
+
+    held = None
+
+    def __enter__(self):
+        if workflow.executor_plugin is None:
+            return
+        set_limits()
+        if not (workflow.dryrun or workflow.touch):
+            Prepared.held = remove_stale_lock()
+        if Prepared.held:
+            remove_changed_files()
+
+    def __exit__(self, *error):
+        pass
 
 
 def set_limits():
@@ -28,4 +36,4 @@ def set_limits():
 
 
 if workflow.is_main_process:
-    workflow.execute = prepare_and_execute
+    workflow._prepare_dag = Prepared()(workflow._prepare_dag)
