@@ -3,6 +3,7 @@
 Within the workflow each file that the package finishes gets a seal, a small file in the folder that the variable
 ``CLOOME_SEALS`` names. When the workflow starts, it looks at size and time of each sealed file, and only where these
 differ at its contents, so that terabytes are not read. Outside the workflow nothing is sealed.
+A seal also says on what kind of machine the file was made.
 """
 
 import hashlib
@@ -10,6 +11,9 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
+
+from cloome.data.machine import describe_machine
 
 FOLDER = "CLOOME_SEALS"
 
@@ -18,7 +22,16 @@ def seal(path: str | Path) -> None:
     """Remember what a finished file is; no seal where the variable is not set, or of a folder."""
     folder = os.environ.get(FOLDER)
     if folder and Path(path).is_file():
-        _write(Path(folder) / f"{_digest_of_name(path)}.json", Path(path), _digest(path))
+        _write(_place(folder, path), Path(path), _digest(path), describe_machine())
+
+
+def machine_of(path: str | Path) -> dict[str, Any] | None:
+    """The kind of machine that made a file, as `describe_machine` gives it; None if no seal says so."""
+    folder = os.environ.get(FOLDER)
+    try:
+        return json.loads(_place(folder, path).read_text(encoding="utf-8"))["machine"] if folder else None
+    except (ValueError, KeyError, OSError):
+        return None
 
 
 def changed_files(folder: str | Path) -> list[Path]:
@@ -42,21 +55,22 @@ def changed_files(folder: str | Path) -> list[Path]:
         elif now.st_mtime > time.time():
             os.utime(path, ns=(now.st_atime_ns, known["mtime_ns"]))
         else:
-            _write(place, path, known["sha256"])
+            _write(place, path, known["sha256"], known.get("machine"))
     return changed
 
 
-def _write(place: Path, path: Path, digest: str) -> None:
+def _write(place: Path, path: Path, digest: str, machine: dict[str, Any] | None) -> None:
     found = path.stat()
     content = {"path": str(path), "size": found.st_size, "mtime_ns": found.st_mtime_ns, "sha256": digest}
+    content["machine"] = machine
     place.parent.mkdir(parents=True, exist_ok=True)
     temporary = place.with_suffix(f".{os.getpid()}.tmp")
     temporary.write_text(json.dumps(content), encoding="utf-8")
     os.replace(temporary, place)
 
 
-def _digest_of_name(path: str | Path) -> str:
-    return hashlib.sha256(str(path).encode()).hexdigest()
+def _place(folder: str, path: str | Path) -> Path:
+    return Path(folder) / f"{hashlib.sha256(str(path).encode()).hexdigest()}.json"
 
 
 def _digest(path: str | Path) -> str:

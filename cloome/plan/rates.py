@@ -47,7 +47,7 @@ def network_rate(what: str, model: Model, height: int, width: int) -> Rate | Non
     return Rate(float(row["rate"]) * int(row["pixels"]) ** 2 / (height * width), row["machine"])
 
 
-def past_seconds(times: Path, pattern: str, without: str | None = None) -> list[float]:
+def past_seconds(times: Path, pattern: str, without: str | None = None, of_cores: bool = False) -> list[float]:
     """Seconds that past jobs took, from Snakemake's benchmark files.
 
     Parameters
@@ -58,11 +58,14 @@ def past_seconds(times: Path, pattern: str, without: str | None = None) -> list[
         Which of them.
     without : str, optional
         The end of the names, before the suffix, of those that do not count.
+    of_cores : bool
+        Count those of all cores together, where a job kept more than one busy.
     """
     files = [path for path in sorted(times.glob(pattern)) if not (without and path.stem.endswith(without))]
-    tables = [pd.read_csv(path, sep="\t") for path in files]
-    seconds = [float(table["s"].mean()) for table in tables if "s" in table and len(table)]
-    return [value for value in seconds if np.isfinite(value)]
+    columns = ["s", "cpu_time"] if of_cores else ["s"]
+    tables = [pd.read_csv(path, sep="\t").reindex(columns=columns) for path in files]
+    seconds = [table.apply(pd.to_numeric, errors="coerce").max(axis=1).mean() for table in tables]
+    return [float(value) for value in seconds if np.isfinite(value)]
 
 
 def _rates(what: str) -> pd.DataFrame:

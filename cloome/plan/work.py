@@ -94,9 +94,9 @@ def _in_training(split: Split, contents: Contents) -> float:
 def _storing(contents: Contents, plates: int, places: Places) -> Work:
     chosen = contents.missing or contents.plates
     fields = plates * sum(contents.fields[plate] for plate in chosen) / len(chosen)
-    if past := past_seconds(places.times, "images/*.tsv"):
+    if past := past_seconds(places.times, "images/*.tsv", of_cores=True):
         seconds = plates * sum(past) / len(past)
-        return Work("images", fields, "fields", seconds, f"from {counted(len(past), 'plate')} of this machine")
+        return Work("images", fields, "fields", seconds, f"from {counted(len(past), 'plate')} stored before")
     rate = images_rate()
     return Work("images", fields, "fields", fields / rate.per_core, _basis(rate.per_core, "fields", rate.machine))
 

@@ -12,6 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cloome.data.machine import in_words
+from cloome.data.seals import machine_of
+
 CONTEXT = ["https://w3id.org/ro/crate/1.1/context", "https://w3id.org/ro/terms/workflow-run/context"]
 SPECIFICATION, PROFILE = "https://w3id.org/ro/crate/1.1", "https://w3id.org/ro/wfrun/process/0.5"
 DESCRIPTOR, RECORDS, CONFIG = "ro-crate-metadata.json", "provenance.json", "config.yaml"
@@ -60,7 +63,7 @@ def build_crate(
     last = records[-1]
     name = last["config"]["name"]
     used = [_outside(file) for file in inputs] + [_download(record) for record in downloads]
-    parts = [_file(file) for file in [*results, *written]]
+    parts = [_made(file) for file in results] + [_file(file) for file in written]
     makers = _makers(results, records, by_time)
     software = [_software(record) for record in records]
     actions = [_action(record, number, used, makers.get(number, [])) for number, record in enumerate(records)]
@@ -113,13 +116,11 @@ def _makers(results: list[File], records: list[dict[str, Any]], by_time: bool) -
 
 
 def _action(record: dict[str, Any], number: int, used: list[dict], made: list[File]) -> dict[str, Any]:
-    machine = record["machine"]
-    kind = f"{machine['system']}, {machine['cores']} cores, {machine['processor']}"
     return {
         "@id": f"#command-{number + 1}",
         "@type": "CreateAction",
         "name": f"Command {number + 1}",
-        "description": f"{record['command']} (on {', '.join([kind, *machine['gpus']])})",
+        "description": f"{record['command']} (on {in_words(record['machine'])})",
         "startTime": record["started"],
         "agent": {"@id": "#workflow"},
         "instrument": {"@id": _software_id(record)},
@@ -173,6 +174,12 @@ def _file(file: File) -> dict[str, Any]:
         "contentSize": size,
         "sha256": digest(file.path),
     }
+
+
+def _made(file: File) -> dict[str, Any]:
+    """A result, with the kind of machine that it was made on, which may be another than that of the command."""
+    machine = machine_of(file.path)
+    return {**_file(file), **({"description": f"Made on {in_words(machine)}"} if machine else {})}
 
 
 def _outside(file: File) -> dict[str, Any]:

@@ -21,12 +21,13 @@ import yaml
 from cloome import __version__
 from cloome.config import Config
 from cloome.data.files import replacing
+from cloome.data.machine import describe_machine
 from cloome.errors import FormatError
 
 KIND, VERSION = "cloome command", 1
 KEYS = ("started", "command", "software", "machine", "seeds", "config")
 SECRET = re.compile(r"^--[\w-]*(key|secret|token|password|credential|username)", re.IGNORECASE)
-IN_URL = re.compile(r"(?<=://)[^/@\s]+:[^/@\s]+(?=@)")
+IN_URL = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 LEFT_OUT = "(left out)"
 
 
@@ -135,30 +136,6 @@ def _git(root: Path, *words: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.rstrip() if done.returncode == 0 else None
-
-
-def describe_machine() -> dict[str, Any]:
-    """The kind of this machine: system, processor, cores that may be used, memory, GPUs."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {
-        "system": f"{platform.system()} {platform.release()}",
-        "processor": _value(Path("/proc/cpuinfo"), "model name") or platform.processor() or platform.machine(),
-        "architecture": platform.machine(),
-        "cores": usable,
-        "memory_bytes": memory,
-        "gpus": [_value(file, "Model") for file in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))],
-    }
-
-
-def _value(file: Path, key: str) -> str | None:
-    """What follows a key in a file of lines ``key : value``."""
-    try:
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return None
-    pairs = (line.partition(":") for line in lines)
-    return next((value.strip() for name, _, value in pairs if name.strip() == key), None)
 
 
 def find_seeds(values: Any, key: str = "") -> Iterator[tuple[str, Any]]:

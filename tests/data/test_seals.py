@@ -6,7 +6,8 @@ import time
 import pytest
 
 from cloome.data.files import replacing
-from cloome.data.seals import FOLDER, changed_files
+from cloome.data.machine import describe_machine
+from cloome.data.seals import FOLDER, changed_files, machine_of
 
 
 @pytest.fixture
@@ -65,8 +66,17 @@ def test_seals_of_files_that_are_gone_and_seals_that_cannot_be_read_are_dropped(
     assert not list(seals.iterdir())
 
 
+def test_a_seal_names_the_kind_of_machine_and_keeps_it_when_only_the_time_changes(table, seals):
+    assert machine_of(table) == describe_machine()
+    os.utime(table, (1e9, 1e9))
+    changed_files(seals)
+    assert machine_of(table) == describe_machine()
+    assert machine_of(table.with_name("other")) is None
+
+
 def test_outside_a_workflow_nothing_is_sealed(tmp_path, monkeypatch):
     monkeypatch.delenv(FOLDER, raising=False)
     with replacing(tmp_path / "table.csv") as temporary:
         temporary.write_text("content")
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+    assert machine_of(tmp_path / "table.csv") is None

@@ -102,10 +102,11 @@ def test_times_of_past_plates_go_before_the_measured_rate(configured):
     config = configured(simulate=SIMULATED)
     folder = Places.of(config).times / "images"
     folder.mkdir(parents=True)
-    for plate, seconds in (("90001", 20.0), ("90002", 40.0)):
-        (folder / f"{plate}.tsv").write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:20\t-\n")
+    # The second kept two cores busy; of the third, Snakemake does not know.
+    for plate, seconds, cores in (("90001", 20.0, 19.0), ("90002", 20.0, 40.0), ("90003", 30.0, "NA")):
+        (folder / f"{plate}.tsv").write_text(f"s\th:m:s\tmax_rss\tcpu_time\n{seconds}\t0:00:20\t-\t{cores}\n")
     images = work_of(config, {IMAGES: 5})["images"]
-    assert (images.core_seconds, images.basis) == (5 * 30.0, "from 2 plates of this machine")
+    assert (images.core_seconds, images.basis) == (5 * 30.0, "from 3 plates stored before")
 
 
 def test_what_is_left_of_later_stages_takes_as_long_as_the_longest_past_job(configured):

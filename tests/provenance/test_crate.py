@@ -9,8 +9,11 @@ from rocrate.rocrate import ROCrate
 
 from cloome.cli import main
 from cloome.config_files import load_config
+from cloome.data import seals
+from cloome.data.seals import FOLDER
 from cloome.provenance.record import read_records, write_record
 
+NODE = {"system": "Linux 6.1", "cores": 8, "processor": "EPYC", "gpus": ["NVIDIA A100"]}
 MODEL = "runs/random-cloob-seed0/model.pt"
 
 
@@ -82,6 +85,16 @@ def test_results_and_inputs_have_their_checksums(crate, folder):
         "provenance.json": "results/tiny/provenance.json",
     }.items():
         assert entities[name]["sha256"] == hashlib.sha256((folder / path).read_bytes()).hexdigest()
+
+
+def test_a_result_says_on_what_kind_of_machine_a_job_made_it(folder, monkeypatch):
+    """Which on a cluster is another one than that of the command."""
+    monkeypatch.setenv(FOLDER, str(folder / "seals"))
+    monkeypatch.setattr(seals, "describe_machine", lambda: NODE)
+    seals.seal(folder / "results/tiny" / MODEL)
+    assert write_crate(folder) == 0
+    assert graph(folder)[MODEL]["description"] == "Made on Linux 6.1, 8 cores, EPYC, NVIDIA A100"
+    assert "description" not in graph(folder)["index.parquet"]
 
 
 def test_what_was_fetched_has_the_checksum_that_it_had_then(crate, folder):

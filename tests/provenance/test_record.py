@@ -33,6 +33,7 @@ def test_a_word_with_a_space_is_quoted():
         (["--storage-s3-access-key", "tag1:s3cr3t", "tag2:s3cr3t"], "--storage-s3-access-key (left out) (left out)"),
         (["--storage-s3-token=s3cr3t"], "--storage-s3-token=(left out)"),
         (["--storage-s3-endpoint-url", "https://me:s3cr3t@host:9000"], "https://(left out)@host:9000"),
+        (["--storage-s3-endpoint-url", "https://s3cr3t@host:9000"], "https://(left out)@host:9000"),
     ],
 )
 def test_keys_and_passwords_are_left_out(words, shown):

@@ -19,6 +19,7 @@ LEFT_OUT = {
     "cloome.config_screen",
     "cloome.config_training",
     "cloome.data.locks",
+    "cloome.data.machine",
     "cloome.data.near",
     "cloome.errors",
 }
