@@ -12,6 +12,7 @@ if not workflow.overwrite_configfiles:
 include: "workflow/rules/common.smk"
 include: "workflow/rules/code.smk"
 include: "workflow/rules/resume.smk"
+include: "workflow/rules/turns.smk"
 include: "workflow/rules/start.smk"
 include: "workflow/rules/simulate.smk"
 include: "workflow/rules/download.smk"
@@ -127,6 +128,7 @@ onstart:
         f"Experiment '{EXPERIMENT.name}': {len(PLATES)} plates, {len(RUNS)} runs. Results: {RESULTS}/, logs: {LOGS}/"
     )
     write_record(COMMANDS, sys.argv, EXPERIMENT, ROOT, ROOT / "envs" if IN_CONDA else None)
+    end_turn()
 
 
 onsuccess:

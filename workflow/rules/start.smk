@@ -12,9 +12,11 @@ class Prepared(ContextDecorator):
         if workflow.executor_plugin is None:
             return
         set_limits()
-        if not (workflow.dryrun or workflow.touch):
-            Prepared.held = remove_stale_lock()
+        if workflow.dryrun or workflow.touch:
+            return
+        Prepared.held = remove_stale_lock()
         if Prepared.held:
+            wait_for_turn()
             remove_changed_files()
 
     def __exit__(self, *error):
