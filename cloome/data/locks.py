@@ -27,25 +27,36 @@ def alone(path: str | Path) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def locked(path: Path) -> BinaryIO:
-    """Open a file that no other process has; the one to wait for may be a job that outlived its killed workflow."""
+def locked(path: Path, wait: bool = True) -> BinaryIO:
+    """Open the end of a file, without a buffer, that no other process has.
+
+    The one to wait for may be a job that outlived its killed workflow.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process has it, and this one is not to wait.
+    """
     while True:
-        file = open(path, "ab")  # noqa: SIM115 (the caller closes it)
+        file = open(path, "ab", buffering=0)  # noqa: SIM115 (the caller closes it)
         try:
-            _wait_for(file, path)
+            _lock(file, path, wait)
             # While this one waited, the other may have renamed or removed the file.
-            if is_still(file, path):
+            if _is_still(file, path):
                 return file
         except OSError as error:
             if error.errno != errno.ESTALE:  # what a network disk calls a file that another machine has removed
+                file.close()
                 raise
         file.close()
 
 
-def _wait_for(file: BinaryIO, path: Path) -> None:
+def _lock(file: BinaryIO, path: Path, wait: bool) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        if not wait:
+            raise
         log.info("%s: waiting for another process that is writing it", path)
         fcntl.flock(file, fcntl.LOCK_EX)
     except OSError as error:
@@ -54,7 +65,7 @@ def _wait_for(file: BinaryIO, path: Path) -> None:
             raise
 
 
-def is_still(file: BinaryIO, path: Path) -> bool:
+def _is_still(file: BinaryIO, path: Path) -> bool:
     """Whether `path` is this open file, and not gone or another one by now; others may remove it at any moment."""
     try:
         return os.path.samefile(file.fileno(), path)

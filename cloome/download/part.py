@@ -1,13 +1,12 @@
 """A file while it grows, beside the place where it appears once it is whole."""
 
-import fcntl
 import hashlib
 import json
 import os
 from pathlib import Path
 
 from cloome.data.files import replacing
-from cloome.data.locks import is_still
+from cloome.data.locks import locked
 from cloome.data.seals import seal
 from cloome.errors import CloomeError
 
@@ -37,7 +36,10 @@ class Part:
 
     def __enter__(self):
         self.out.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._locked()
+        try:
+            self._file = locked(self.path, wait=False)
+        except BlockingIOError:
+            raise CloomeError(f"{self.out}: another process is fetching it; wait for that one") from None
         try:
             self._notes = json.loads(self._notes_path.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
@@ -108,19 +110,3 @@ class Part:
         self._notes = notes
         with replacing(self._notes_path) as temporary:
             temporary.write_text(json.dumps(notes), encoding="utf-8")
-
-    def _locked(self):
-        while True:
-            file = open(self.path, "ab", buffering=0)  # noqa: SIM115 (`__exit__` closes it)
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.close()
-                raise CloomeError(f"{self.out}: another process is fetching it; wait for that one") from None
-            except OSError:
-                # Some network disks have no locks; there, one workflow per folder is what keeps two apart.
-                return file
-            # Between opening and locking, another process may have finished the file and renamed it.
-            if is_still(file, self.path):
-                return file
-            file.close()

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from cloome.data.locks import alone, is_still, own_folder
+from cloome.data.locks import alone, own_folder
 from cloome.errors import CloomeError
 
 COUNTER = """
@@ -35,16 +35,6 @@ def test_no_two_processes_have_a_lock_though_each_removes_it(tmp_path):
     jobs = [subprocess.Popen([sys.executable, "-c", COUNTER, tmp_path / "lock", count]) for _ in range(3)]
     assert [job.wait() for job in jobs] == [0, 0, 0]
     assert count.read_text() == "3000"
-
-
-def test_a_file_that_was_removed_or_replaced_is_not_the_open_one(tmp_path):
-    path = tmp_path / "lock"
-    with open(path, "ab") as file:
-        assert is_still(file, path)
-        path.unlink()
-        assert not is_still(file, path)
-        path.touch()
-        assert not is_still(file, path)
 
 
 def test_a_folder_is_for_its_user_alone(tmp_path, monkeypatch):

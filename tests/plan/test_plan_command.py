@@ -42,7 +42,7 @@ def test_the_demo_is_planned_and_nothing_is_written(clone, capsys):
     assert "archives of 2 plates at a time" in printed
     assert ["train_run", "3"] in lines
     assert ["images", "2"] in lines
-    assert max(map(len, printed.splitlines())) <= 100
+    assert max(map(len, printed.replace(str(clone), ".").splitlines())) <= 100
 
 
 def test_times_of_past_jobs_are_told_where_there_are_any(clone, capsys):

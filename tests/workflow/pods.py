@@ -53,7 +53,8 @@ class Cluster:
         """Start a job's pod as soon as a slot is free."""
         name = job["metadata"]["name"]
         self.jobs[name] = job
-        self._pods.submit(self._run, name, job["spec"]["template"]["spec"]["containers"][0])
+        pod = self._pods.submit(self._run, name, job["spec"]["template"]["spec"]["containers"][0])
+        pod.add_done_callback(lambda pod: self.codes.setdefault(name, 1))  # one that could not be started
 
     def log(self, name: str) -> Path:
         """Where the output of a pod lies."""
@@ -114,6 +115,7 @@ def handler(cluster: Cluster) -> type[BaseHTTPRequestHandler]:
                     return self._answer(404, {})
 
         def do_DELETE(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
             self._answer(200, {"kind": "Status", "status": "Success"})
 
         def _answer(self, code: int, body: dict) -> None:

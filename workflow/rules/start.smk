@@ -6,18 +6,17 @@ from contextlib import ContextDecorator
 class Prepared(ContextDecorator):
     """Prepares what is called. As a decorator it does not count as the place of what fails in there."""
 
-    held = None
-
     def __enter__(self):
         if workflow.executor_plugin is None:
             return
         set_limits()
-        if workflow.dryrun or workflow.touch:
+        if workflow.dryrun:
             return
-        Prepared.held = remove_stale_lock()
-        if Prepared.held:
+        alone = remove_stale_lock()
+        if not workflow.touch:
             wait_for_turn()
-            remove_changed_files()
+            if alone:
+                remove_changed_files()
 
     def __exit__(self, *error):
         pass

@@ -2,11 +2,14 @@
 # Snakemake removes the old one, and archives go when they were read: two runs that make the same files would take them from
 # each other. So a run waits until no other one makes files there, plans with what is there then, and lets others go on
 # when it has made its own.
+import os
 import threading
 import time
+from contextlib import suppress
 
 SHARED = [Path(RESOURCES), Path(STORE)]
 TURNS = []
+LOOK_AGAIN = 1  # seconds
 
 
 def wait_for_turn():
@@ -14,28 +17,36 @@ def wait_for_turn():
     if workflow.storage_settings.default_storage_provider:
         return  # nothing of the run lies there
     for folder in SHARED:
-        # Beside the folder, which may hold images of the user.
-        file = folder.with_name(f".{folder.name}.turn")
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            turn = file.open("a")
-        except OSError:
-            continue  # who may not write there makes no files there
+        turn, kind = open_turn(folder)
+        if turn is None:
+            continue
         TURNS.append(turn)
         try:
-            fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(turn, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             print(
-                f"Another run makes files in {folder}, which both share: waiting until it has made them.",
+                f"Another run makes files in {folder}, which this one needs too: waiting until it has made them.",
                 file=sys.stderr,
             )
-            fcntl.flock(turn, fcntl.LOCK_EX)
+            with suppress(OSError):
+                fcntl.flock(turn, kind)
         except OSError:
-            return  # a disk without locks (docs/running.md)
+            pass  # a disk without locks (docs/running.md)
+
+
+def open_turn(folder):
+    """The file that is locked, beside the folder, which may hold images of the user; and how: readers share it."""
+    file = folder.with_name(f".{folder.name}.turn")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return file.open("a"), fcntl.LOCK_EX
+    except OSError:
+        # Who may not write there needs what another one makes.
+        return (file.open(), fcntl.LOCK_SH) if os.access(file, os.R_OK) else (None, None)
 
 
 def end_turn():
-    """Release the locks as soon as all files of the shared folders are made."""
+    """Release the locks as soon as all files of the shared folders are made, or cannot be."""
     jobs = [job for job in workflow.dag.needrun_jobs() if any(in_shared(file) for file in job.output)]
     threading.Thread(target=release_after, args=(jobs,), daemon=True).start()
 
@@ -47,7 +58,22 @@ def in_shared(file):
 
 def release_after(jobs):
     """Wait for jobs, and release the locks."""
-    while not all(workflow.dag.finished(job) for job in jobs):
-        time.sleep(1)
+    while not all(is_over(job) for job in jobs):
+        time.sleep(LOOK_AGAIN)
+    # Snakemake holds this while it ends a job, with the removal of archives.
+    with workflow.scheduler._lock:
+        pass
     for turn in TURNS:
         turn.close()
+
+
+def is_over(job):
+    """Whether a job has ended, or will never run, as it or one before it has failed for good."""
+    ended = workflow.scheduler.failed.copy() if workflow.scheduler else ()
+    failed = {each for job in ended for each in (job if job.is_group() else [job])}
+    return workflow.dag.finished(job) or has_failed(job, failed)
+
+
+def has_failed(job, failed):
+    """Whether a job, or one that it depends on, is among those that failed."""
+    return job in failed or any(has_failed(each, failed) for each in workflow.dag.dependencies.get(job, ()))
