@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Build the Containerfile, and run the smallest experiment in the image as a user who may write to one folder alone.
-# The tables must be those of a run outside. Needs root; buildah comes from Debian where it is missing.
-#   bash tests/container/check.sh
+# The tables must be those of a run outside, which is made unless the folder of such a run is given. Needs root; buildah
+# comes from Debian where it is missing.
+#   bash tests/container/check.sh [FOLDER]
 set -euo pipefail
+outside=${1:-}
 cd "$(dirname "$0")/../.."
 root=$PWD
 work=$(mktemp -d)
@@ -60,13 +62,15 @@ python3 tests/container/compare_lock.py "$work/packages" constraints.txt
 step "the smallest experiment, in the image and outside"
 mkdir -m 777 "$work/inside"
 cp tests/workflow/tiny.yaml "$work/inside/"
-cp -r "$work/inside" "$work/outside"
 run() { "$@" > "$work/run.log" 2>&1 || { tail -60 "$work/run.log"; exit 1; }; }
 export OMP_NUM_THREADS=1
-run snakemake --cores 2 --directory "$work/outside" --configfile "$work/outside/tiny.yaml"
+if [ -z "$outside" ]; then
+  outside=$work/outside
+  run snakemake --cores 2 --directory "$outside" --configfile tests/workflow/tiny.yaml
+fi
 run buildah run --isolation chroot --user 1000:1000 --env OMP_NUM_THREADS=1 -v "$work/inside:/experiment" \
   "$container" -- snakemake --cores 2 --directory /experiment --configfile /experiment/tiny.yaml
-(cd "$work/outside/results/tiny" && find . -path '*/evaluation/*.csv') | sort > "$work/tables"
+(cd "$outside/results/tiny" && find . -path '*/evaluation/*.csv') | sort > "$work/tables"
 [ -s "$work/tables" ]
-while read -r table; do cmp "$work/outside/results/tiny/$table" "$work/inside/results/tiny/$table"; done < "$work/tables"
+while read -r table; do cmp "$outside/results/tiny/$table" "$work/inside/results/tiny/$table"; done < "$work/tables"
 step "$(wc -l < "$work/tables") tables are the same in the image and outside"

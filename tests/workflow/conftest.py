@@ -7,8 +7,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
+
+from cloome.data.locks import alone
 
 CLONED = ("Snakefile", "README.md", "cloome", "config", "envs", "profiles", "tests", "workflow")
 TINY = ("tests/workflow/tiny.yaml",)
@@ -17,11 +20,13 @@ KEYS = {"access_key": "testing", "secret_key": "testing"}
 
 
 class Clone:
-    """What a clone of the checkout holds, copied to a folder; `programs` is a folder whose programs it finds first."""
+    """What a clone of the checkout holds, copied to a folder if it is new; it finds first what `programs` holds."""
 
     def __init__(self, root: Path, folder: Path, programs: Path | None = None):
         self.folder = folder
         self.programs = programs
+        if folder.exists():
+            return
         folder.mkdir(parents=True)
         for name in CLONED:
             if (root / name).is_dir():
@@ -68,9 +73,14 @@ def clone(root, tmp_path) -> Clone:
 
 @pytest.fixture(scope="session")
 def finished(root, tmp_path_factory) -> Clone:
-    """A clone in which the experiment has run."""
-    clone = Clone(root, tmp_path_factory.mktemp("finished") / "clone")
-    clone.run()
+    """A clone in which the experiment has run, once for all processes of these tests; none of them changes it."""
+    place = tmp_path_factory.getbasetemp()
+    place = (place.parent if "PYTEST_XDIST_WORKER" in os.environ else place) / "finished"
+    with alone(place / "lock"):
+        clone = Clone(root, place / "clone")
+        if not (place / "done").exists():
+            clone.run()
+            (place / "done").touch()
     return clone
 
 
@@ -111,6 +121,8 @@ def bucket(monkeypatch):
     server.start()
     host, port = server.get_host_and_port()
     settings = KEYS | {"endpoint_url": f"http://{host}:{port}"}
+    # What servers hold is shared by all of a process.
+    urlopen(Request(f"{settings['endpoint_url']}/moto-api/reset", method="POST")).close()
     for name, value in settings.items():
         monkeypatch.setenv(f"SNAKEMAKE_STORAGE_S3_{name.upper()}", value)
     yield boto3.resource(

@@ -25,14 +25,14 @@ def test_the_results_state_their_command_settings_inputs_and_checksums(finished,
     assert load_config([str(folder / "config.yaml")]) == load_config([str(root / "tests/workflow/tiny.yaml")])
 
 
-def test_another_command_line_and_another_time_redo_nothing(finished):
-    before = (finished.folder / "results/tiny/provenance.json").read_bytes()
-    assert "Nothing to be done" in finished.run("--cores", "1")
-    assert (finished.folder / "results/tiny/provenance.json").read_bytes() == before
+def test_another_command_line_and_another_time_redo_nothing(copied):
+    before = (copied.folder / "results/tiny/provenance.json").read_bytes()
+    assert "Nothing to be done" in copied.run("--cores", "1")
+    assert (copied.folder / "results/tiny/provenance.json").read_bytes() == before
 
 
-def test_a_command_that_makes_something_again_is_added(finished):
-    finished.run("--forcerun", "provenance")
-    records = json.loads((finished.folder / "results/tiny/provenance.json").read_text())
+def test_a_command_that_makes_something_again_is_added(copied):
+    copied.run("--forcerun", "provenance")
+    records = json.loads((copied.folder / "results/tiny/provenance.json").read_text())
     assert len(records) == 2
     assert "--forcerun provenance" in records[1]["command"]

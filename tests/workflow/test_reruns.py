@@ -28,8 +28,8 @@ def planned_after(clone, name: str, edit) -> set[str]:
         file.write_text(before)
 
 
-def test_nothing_to_do_after_a_run(finished):
-    assert planned(finished) == set()
+def test_nothing_to_do_after_a_run(copied):
+    assert planned(copied) == set()
 
 
 @pytest.mark.parametrize(
@@ -42,8 +42,8 @@ def test_nothing_to_do_after_a_run(finished):
         ("README.md", set()),
     ],
 )
-def test_an_edit_redoes_what_depends_on_it(finished, edited, redone):
-    assert planned_after(finished, edited, lambda text: text + "\n") == redone
+def test_an_edit_redoes_what_depends_on_it(copied, edited, redone):
+    assert planned_after(copied, edited, lambda text: text + "\n") == redone
 
 
 @pytest.mark.parametrize(
@@ -54,9 +54,9 @@ def test_an_edit_redoes_what_depends_on_it(finished, edited, redone):
         ("name: tiny", "name: tiny\nrunning: {processes: 1, readers: 2}", set()),
     ],
 )
-def test_another_setting_redoes_its_stage_and_what_follows(finished, before, after, redone):
+def test_another_setting_redoes_its_stage_and_what_follows(copied, before, after, redone):
     def edit(text):
         assert before in text
         return text.replace(before, after)
 
-    assert planned_after(finished, "tests/workflow/tiny.yaml", edit) == redone
+    assert planned_after(copied, "tests/workflow/tiny.yaml", edit) == redone

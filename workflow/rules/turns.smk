@@ -2,6 +2,7 @@
 # Snakemake removes the old one, and archives go when they were read: two runs that make the same files would take them from
 # each other. So a run waits until no other one makes files there, plans with what is there then, and lets others go on
 # when it has made its own.
+import fcntl
 import os
 import threading
 import time
