@@ -43,14 +43,18 @@ def copied_near(plates: Sequence[str | Path], folder: str | Path | None) -> Iter
         If a plate cannot be read, or the folder cannot be written to.
     """
     plates = [str(plate) for plate in plates]
-    users = _take_a_share(Path(folder), plates) if folder else None
+    if not folder:
+        yield plates
+        return
+    folder = Path(folder) / f"cloome-plates-{os.getuid()}"
+    places = {Path(plate): _place(Path(plate), folder) for plate in plates}
+    users = _take_a_share(folder, set(places.values()))
     if users is None:
         yield plates
         return
-    copies: list[str] = []
     with users, _removed_by_a_signal(users):
         try:
-            copies = _copies([Path(plate) for plate in plates], _folder_of(users))
+            copies = _copies(places, folder)
             yield copies
         except FormatError as error:
             text = str(error)
@@ -61,23 +65,20 @@ def copied_near(plates: Sequence[str | Path], folder: str | Path | None) -> Iter
             _leave(users)
 
 
-def _take_a_share(disk: Path, plates: list[str]) -> TextIO | None:
+def _take_a_share(folder: Path, wanted: Set[Path]) -> TextIO | None:
     """Take a share of the lock that keeps the copies; None on a disk without locks, or with no space even for that."""
+    users = None
     try:
         # All that is in the folder goes in the end, so it has to be this user's.
-        folder = own_folder(disk / f"cloome-plates-{os.getuid()}", "name another local_disk in the profile")
+        own_folder(folder, "name another local_disk in the profile")
         users = open(folder / "in_use", "a+")  # noqa: SIM115 (the caller closes it)
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        log.warning("%s: %s: plates are read where they lie", disk, error.strerror)
-        return None
-    wanted = {_place(Path(plate), folder) for plate in plates}
-    try:
         _remove_unless_read(users, wanted)
         fcntl.flock(users, fcntl.LOCK_SH)
     except OSError as error:
-        users.close()
+        if users:
+            users.close()
+        elif error.errno not in FULL:
+            raise
         log.warning("%s: %s: plates are read where they lie", folder, error.strerror)
         return None
     return users
@@ -106,11 +107,10 @@ def _removed_by_a_signal(users: TextIO) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _copies(plates: list[Path], folder: Path) -> list[str]:
+def _copies(copies: dict[Path, Path], folder: Path) -> list[str]:
     """Copy what is not there yet, as far as there is space; where the plates are to be read."""
     start = time.perf_counter()
     with alone(folder / "copying"):
-        copies = {plate: _place(plate, folder) for plate in plates}
         missing = [plate for plate, copy in copies.items() if not copy.is_file()]
         size, disk = sum(plate.stat().st_size for plate in missing), shutil.disk_usage(folder)
         free = max(0, disk.free - KEPT_FREE * disk.total)
@@ -122,7 +122,7 @@ def _copies(plates: list[Path], folder: Path) -> list[str]:
     log.info(
         "%d of %d plates copied to %s, %.3g GB in %.0f s; %d are read where they lie",
         len(missing) - len(left),
-        len(plates),
+        len(copies),
         folder,
         sum(copies[plate].stat().st_size for plate in missing if plate not in left) / GIGABYTE,
         time.perf_counter() - start,

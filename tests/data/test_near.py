@@ -120,16 +120,6 @@ def test_copies_leave_a_little_of_the_disk_to_others(plates, disk, monkeypatch):
             assert (paths != [str(plate) for plate in plates]) is fits
 
 
-def test_a_disk_without_space_for_the_folder_stops_no_job(plates, disk, monkeypatch, caplog):
-    def refuse(folder, **options):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(Path, "mkdir", refuse)
-    with copied_near(plates, disk) as paths:
-        assert paths == [str(plate) for plate in plates]
-    assert "No space left on device: plates are read where they lie" in caplog.text
-
-
 def test_a_copy_that_cannot_be_removed_costs_no_result(plates, disk, monkeypatch, caplog):
     def refuse(path, **options):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
@@ -163,14 +153,17 @@ def test_a_damaged_plate_is_named_and_not_its_copy(plates, disk):
         raise FormatError(f"{paths[1]}: damaged")
 
 
-def test_without_file_locks_plates_are_read_where_they_lie(plates, disk, monkeypatch, caplog):
-    def refuse(file, operation):
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+@pytest.mark.parametrize(("place", "step", "number"), [(fcntl, "flock", errno.ENOLCK), (Path, "mkdir", errno.ENOSPC)])
+def test_without_file_locks_or_space_for_them_plates_are_read_where_they_lie(
+    plates, disk, monkeypatch, caplog, place, step, number
+):
+    def refuse(*arguments, **options):
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(place, step, refuse)
     with copied_near(plates, disk) as paths:
         assert paths == [str(plate) for plate in plates]
-    assert "No locks available: plates are read where they lie" in caplog.text
+    assert f"{os.strerror(number)}: plates are read where they lie" in caplog.text
 
 
 def test_copies_are_for_their_user_alone(plates, disk, copies, monkeypatch):

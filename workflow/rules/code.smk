@@ -5,8 +5,8 @@ from hashlib import sha256
 # job whose parameters change. As inputs the files would have the same effect; but where jobs share no disk, Snakemake
 # runs what reads a file of its own machine there, and that would be every job. tests/workflow/test_stage_imports.py
 # holds this table against the imports. Left out on purpose: cloome/config*.py (settings come as values), cli.py,
-# errors.py, data/locks.py, data/machine.py and data/near.py, which change no result; and the stage download, since a verified file is the same whatever
-# fetched it, and terabytes are not fetched again for an edit.
+# errors.py, data/locks.py, data/machine.py and data/near.py, which change no result; and the stage download, since a
+# verified file is the same whatever fetched it, and terabytes are not fetched again for an edit.
 CODE = {
     "simulate": ["simulate", "data/files.py", "data/labels.py", "data/seals.py", "data/sources.py", "data/wells.py"],
     "images": [

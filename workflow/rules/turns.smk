@@ -59,7 +59,7 @@ def in_shared(file):
 
 def release_after(jobs):
     """Wait for jobs, and release the locks."""
-    while not all(is_over(job) for job in jobs):
+    while jobs := still_to_run(jobs):
         time.sleep(LOOK_AGAIN)
     # Snakemake holds this while it ends a job, with the removal of archives.
     with workflow.scheduler._lock:
@@ -68,11 +68,11 @@ def release_after(jobs):
         turn.close()
 
 
-def is_over(job):
-    """Whether a job has ended, or will never run, as it or one before it has failed for good."""
+def still_to_run(jobs):
+    """Those that have not ended, and neither they nor one before them has failed for good."""
     ended = workflow.scheduler.failed.copy() if workflow.scheduler else ()
     failed = {each for job in ended for each in (job if job.is_group() else [job])}
-    return workflow.dag.finished(job) or has_failed(job, failed)
+    return [job for job in jobs if not workflow.dag.finished(job) and not has_failed(job, failed)]
 
 
 def has_failed(job, failed):
